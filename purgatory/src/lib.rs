@@ -1,0 +1,2 @@
+//! The program between two kernels.
+#![no_std]

@@ -1,0 +1,2 @@
+//! What the test kernels and the host agree on.
+#![no_std]
