@@ -1,2 +1,76 @@
-//! The program between two kernels.
+#![doc = include_str!("../README.md")]
 #![no_std]
+#![deny(
+    unsafe_code,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+pub mod abi;
+pub mod arch;
+pub mod memory;
+pub mod sha256;
+pub mod status;
+pub mod verify;
+
+use sha256::Backend;
+use status::{Phase, STATUS};
+use verify::{Refusal, Verified};
+
+/// Runs the whole trip: called once by the entry code on the purgatory's own
+/// stack, and leaves either into the next kernel or into [`arch::stop`].
+pub fn run() -> ! {
+    STATUS.enter(Phase::Entered);
+    arch::prepare();
+    match verify(arch::fastest_backend()) {
+        Ok(_) if arch::stack_is_sound() => {
+            STATUS.enter(Phase::Leaving);
+            arch::jump()
+        }
+        Ok(_) => {
+            STATUS.overflowed();
+            arch::stop()
+        }
+        Err(_) => arch::stop(),
+    }
+}
+
+/// Checks the loaded image with `backend` and leaves the verdict in the status record.
+fn verify(backend: Backend) -> Result<Verified, Refusal> {
+    STATUS.begin(backend);
+    let start = arch::cycles();
+    let verdict = verify::verify(
+        &abi::loaded_image(),
+        &abi::EXPECTED_DIGEST.read(),
+        backend,
+        |bytes| {
+            STATUS.bytes.write(bytes);
+            STATUS.cycles.write(arch::cycles().wrapping_sub(start));
+        },
+    );
+    STATUS.conclude(&verdict);
+    verdict
+}
+
+/// Checks the exported region table against the exported digest, without one
+/// privileged instruction, so that the shipped bytes can run in user space.
+///
+/// `backend` is a [`Backend`] number: 1 portable, 2 AVX2, 3 SHA-NI. The caller
+/// vouches that this CPU has it and that the tables describe readable memory.
+/// Returns 0 for a match, 1 for a refusal, 2 if there is no such backend.
+#[cfg_attr(
+    target_os = "none",
+    expect(unsafe_code, reason = "exported by name: published in purgatory.h")
+)]
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
+    match Backend::from_number(backend).map(verify) {
+        Some(Ok(_)) => 0,
+        Some(Err(_)) => 1,
+        None => 2,
+    }
+}

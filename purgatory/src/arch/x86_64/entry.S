@@ -1,0 +1,154 @@
+# The way in, the way out, and the exception stubs of x86_64.
+#
+# Everything is rip-relative: the loader may put the blob at any page.
+
+# ---------------------------------------------------------------------------
+# purgatory_start
+#   on entry   long mode, CPL 0, flat segments, IF = 0; RSP points into a page
+#              that is not ours; all other registers are 0 and unused
+#   on exit    never returns; RSP = stack_end, zeroed memory zeroed
+# ---------------------------------------------------------------------------
+    .section .text.start, "ax", @progbits
+    .globl purgatory_start
+    .type purgatory_start, @function
+purgatory_start:
+    cld
+    cli
+    lea rsp, [rip + stack_end]
+    # The loader may hand over garbage behind the file's bytes: Linux 7.2 and
+    # 7.3 do not clear the tail of a CMA segment (kimage_load_cma_segment).
+    lea rdi, [rip + zeroed_start]
+    lea rcx, [rip + zeroed_end]
+    sub rcx, rdi
+    shr ecx, 3
+    xor eax, eax
+    rep stosq
+    lea rdi, [rip + stack_start]
+    mov rax, {canary}
+    mov [rdi], rax
+    xor ebp, ebp
+    call {run}
+    ud2
+    .size purgatory_start, . - purgatory_start
+
+# ---------------------------------------------------------------------------
+# x86_jump: starts the next kernel.
+#   on entry   the descriptor-table register image at {saved_idt} is the one
+#              found at entry, {handoff} holds 16 registers and rip
+#   on exit    all 16 registers loaded, IDTR as found, IF = DF = 0
+# The IDT goes last: until then a fault is still caught.
+# ---------------------------------------------------------------------------
+    .section .text.x86_jump, "ax", @progbits
+    .type x86_jump, @function
+x86_jump:
+    mov rax, [rip + {handoff}]
+    mov rcx, [rip + {handoff} + 8]
+    mov rdx, [rip + {handoff} + 16]
+    mov rbx, [rip + {handoff} + 24]
+    mov rsp, [rip + {handoff} + 32]
+    mov rbp, [rip + {handoff} + 40]
+    mov rsi, [rip + {handoff} + 48]
+    mov rdi, [rip + {handoff} + 56]
+    mov r8,  [rip + {handoff} + 64]
+    mov r9,  [rip + {handoff} + 72]
+    mov r10, [rip + {handoff} + 80]
+    mov r11, [rip + {handoff} + 88]
+    mov r12, [rip + {handoff} + 96]
+    mov r13, [rip + {handoff} + 104]
+    mov r14, [rip + {handoff} + 112]
+    mov r15, [rip + {handoff} + 120]
+    lidt [rip + {saved_idt}]
+    jmp [rip + {handoff} + 128]
+    .size x86_jump, . - x86_jump
+
+# ---------------------------------------------------------------------------
+# x86_guarded_call(function, argument) -> 0, or 1 if an exception ended it
+#   SysV. `function` is called with `argument`; when it faults, the handler
+#   resumes at x86_guarded_fault on the stack saved here. Calls nest.
+#   clobbers what a call clobbers
+# ---------------------------------------------------------------------------
+    .section .text.x86_guarded_call, "ax", @progbits
+    .type x86_guarded_call, @function
+x86_guarded_call:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    push [rip + {resume}]
+    mov [rip + {resume}], rsp
+    mov rax, rdi
+    mov rdi, rsi
+    call rax
+    xor eax, eax
+    jmp 2f
+x86_guarded_fault:
+    mov eax, 1
+2:  pop [rip + {resume}]
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
+    .size x86_guarded_call, . - x86_guarded_call
+
+# ---------------------------------------------------------------------------
+# 32 exception stubs, 16 bytes apart, and their common tail.
+#   Each leaves on the stack what `Frame` describes: 15 registers, vector,
+#   error code (0 where the CPU pushes none), then the CPU's own frame.
+#   The CPU aligns RSP to 16 before its 5 words; 17 more keep it so.
+# Vectors with an error code: AMD64 manual volume 2, table 8-1.
+# ---------------------------------------------------------------------------
+    .section .text.x86_exception_stubs, "ax", @progbits
+    .balign 16
+x86_exception_stubs:
+    .set vector, 0
+    .rept 32
+    .balign 16
+    .if ((0x60227d00 >> vector) & 1) == 0
+    .byte 0x6a, 0               # push 0
+    .endif
+    .byte 0x6a, vector          # push vector
+    jmp x86_exception
+    .set vector, vector + 1
+    .endr
+
+x86_exception:
+    cld
+    push rax
+    push rcx
+    push rdx
+    push rbx
+    push rbp
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    mov rdi, rsp
+    call {exception}
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rbp
+    pop rbx
+    pop rdx
+    pop rcx
+    pop rax
+    add rsp, 16
+    iretq

@@ -1,0 +1,159 @@
+//! Our own GDT, TSS and IDT, laid out by hand.
+//!
+//! Selectors 0x10 (code) and 0x18 (data) are what the boot protocol promises the
+//! next kernel and what the IDT of Linux 7.x expects. Vectors that can strike on
+//! a bad stack (NMI, double fault, machine check) get a stack of their own; the
+//! others keep the current one, or a bad RSP would never show as a double fault.
+#![expect(unsafe_code, reason = "loads descriptor tables")]
+
+use core::mem::offset_of;
+
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+use x86_64::{
+    PrivilegeLevel, VirtAddr,
+    instructions::{
+        segmentation::{CS, DS, ES, FS, GS, SS, Segment},
+        tables::{lgdt, lidt, load_tss, sidt},
+    },
+    structures::{DescriptorTablePointer, gdt::SegmentSelector},
+};
+
+use crate::{abi::Exported, memory::wide};
+
+/// The IDT register as it was found, for `x86_jump`.
+pub(super) static SAVED_IDT: Exported<[u8; 10]> = Exported::new([0; 10]);
+
+/// 64-bit code, flat, present, already marked accessed.
+const CODE: u64 = 0x00af_9b00_0000_ffff;
+/// Data, flat, writable, present, already marked accessed.
+const DATA: u64 = 0x00cf_9300_0000_ffff;
+/// An available 64-bit TSS, present; base and limit are filled in.
+const TSS: u64 = 0x0000_8900_0000_0000;
+/// An interrupt gate, present, CPL 0, through selector 0x10.
+const GATE: u64 = 0x0000_8e00_0010_0000;
+
+const CODE_SELECTOR: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
+const DATA_SELECTOR: SegmentSelector = SegmentSelector::new(3, PrivilegeLevel::Ring0);
+const TSS_SELECTOR: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ring0);
+
+/// Gates: every exception of the architecture.
+const VECTORS: usize = 32;
+/// Bytes from one entry stub to the next.
+const STUB: u64 = 16;
+/// NMI, double fault, machine check: one bit a vector.
+const OWN_STACK: u32 = 1 << 2 | 1 << 8 | 1 << 18;
+
+/// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5), as far as it is used.
+#[repr(C, packed(4))]
+struct TaskState {
+    reserved: u32,
+    privileged_stacks: [u64; 3],
+    reserved2: u64,
+    interrupt_stacks: [u64; 7],
+    reserved3: [u32; 2],
+    reserved4: u16,
+    io_map: u16,
+}
+
+const _: () = assert!(size_of::<TaskState>() == 104);
+const _: () = assert!(offset_of!(TaskState, interrupt_stacks) == 36);
+
+#[repr(C)]
+struct Tables {
+    gdt: [u64; 6],
+    idt: [[u64; 2]; VECTORS],
+    tss: TaskState,
+}
+
+static TABLES: SpinMutex<Tables> = SpinMutex::new(Tables {
+    gdt: [0; 6],
+    idt: [[0; 2]; VECTORS],
+    tss: TaskState {
+        reserved: 0,
+        privileged_stacks: [0; 3],
+        reserved2: 0,
+        interrupt_stacks: [0; 7],
+        reserved3: [0; 2],
+        reserved4: 0,
+        io_map: 0,
+    },
+});
+
+unsafe extern "sysv64" {
+    safe static x86_exception_stubs: u8;
+    safe static fault_stack_end: u8;
+}
+
+/// Saves the IDT register, then loads our GDT, segments, TSS and IDT.
+pub(super) fn install() {
+    save_idt();
+    // Locked for good: the CPU owns the tables from here on.
+    let tables = SpinMutexGuard::leak(TABLES.lock());
+
+    let tss = address(&raw const tables.tss);
+    tables.tss.interrupt_stacks = [address(&raw const fault_stack_end), 0, 0, 0, 0, 0, 0];
+    tables.tss.io_map = 104;
+    tables.gdt = [
+        0,
+        0,
+        CODE,
+        DATA,
+        TSS | 103 | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
+        tss >> 32,
+    ];
+    let mut stub = address(&raw const x86_exception_stubs);
+    let mut own_stack = OWN_STACK;
+    for gate in &mut tables.idt {
+        *gate = [
+            GATE | u64::from(own_stack & 1) << 32 | stub & 0xffff | (stub & 0xffff_0000) << 32,
+            stub >> 32,
+        ];
+        stub = stub.wrapping_add(STUB);
+        own_stack >>= 1;
+    }
+
+    let gdt = pointer(&raw const tables.gdt);
+    let idt = pointer(&raw const tables.idt);
+    // SAFETY: the table is never moved or written again, and holds code and
+    // data descriptors that equal the ones in use.
+    unsafe { lgdt(&gdt) };
+    // SAFETY: selector 0x10 is the 64-bit code segment just loaded.
+    unsafe { CS::set_reg(CODE_SELECTOR) };
+    // SAFETY: selector 0x18 is the flat data segment just loaded.
+    unsafe { DS::set_reg(DATA_SELECTOR) };
+    // SAFETY: as above.
+    unsafe { ES::set_reg(DATA_SELECTOR) };
+    // SAFETY: as above.
+    unsafe { SS::set_reg(DATA_SELECTOR) };
+    // SAFETY: as above; no thread-local data exists.
+    unsafe { FS::set_reg(DATA_SELECTOR) };
+    // SAFETY: as above.
+    unsafe { GS::set_reg(DATA_SELECTOR) };
+    // SAFETY: selector 0x20 is the available TSS just written.
+    unsafe { load_tss(TSS_SELECTOR) };
+    // SAFETY: all gates lead to stubs of entry.S through selector 0x10.
+    unsafe { lidt(&idt) };
+}
+
+fn save_idt() {
+    let found = sidt();
+    let mut image = [0; 10];
+    let (limit, base) = image.split_at_mut(2);
+    limit.copy_from_slice(&found.limit.to_le_bytes());
+    base.copy_from_slice(&found.base.as_u64().to_le_bytes());
+    SAVED_IDT.write(image);
+}
+
+/// Describes a table to the CPU.
+fn pointer<T>(table: *const T) -> DescriptorTablePointer {
+    DescriptorTablePointer {
+        limit: u16::try_from(size_of::<T>().wrapping_sub(1)).unwrap_or(u16::MAX),
+        // SAFETY: the address of an existing object is canonical; the checked
+        // constructors know 4-level paging only.
+        base: unsafe { VirtAddr::new_unsafe(address(table)) },
+    }
+}
+
+fn address<T>(place: *const T) -> u64 {
+    wide(place.expose_provenance())
+}
