@@ -2,7 +2,14 @@
 
 mod arch;
 mod build;
+mod channel;
+#[cfg_attr(not(test), expect(dead_code, reason = "the linux command is next"))]
+mod gdb;
 mod process;
+#[expect(dead_code, reason = "the boot and linux commands are next")]
+mod qemu;
+#[expect(dead_code, reason = "the boot and linux commands are next")]
+mod qmp;
 mod toolchain;
 mod wrap;
 

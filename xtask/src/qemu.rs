@@ -1,0 +1,541 @@
+//! Runs one QEMU: starts it, listens to it, ends it.
+//!
+//! Every run has a deadline and leaves no process behind, whatever happens to
+//! xtask. A run always says how it ended: no exit code counts as success by
+//! itself, because `-no-reboot` makes a triple fault look like exit code 0.
+//! It does not judge: what a guest should have said is the caller's business.
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal};
+
+use crate::channel::{Channel, Heard, Wait, last_lines};
+use crate::gdb::Debugger;
+use crate::qmp::Monitor;
+
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// How often an ended process is looked for.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Returns the version of the installed QEMU as (major, minor).
+pub(crate) fn version() -> Result<(u32, u32)> {
+    let output = Command::new(PROGRAM)
+        .arg("--version")
+        .output()
+        .map_err(missing)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text).with_context(|| format!("{PROGRAM} --version said {text:?}"))
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text
+        .strip_prefix("QEMU emulator version ")?
+        .split(['.', ' ', '\n']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn missing(error: std::io::Error) -> anyhow::Error {
+    if error.kind() == ErrorKind::NotFound {
+        anyhow::anyhow!(
+            "{PROGRAM} is not installed; it is in the package qemu-system-x86 \
+             (Debian, Ubuntu, Arch), qemu-system-x86-core (Fedora) or qemu (Homebrew)"
+        )
+    } else {
+        anyhow::Error::from(error).context(PROGRAM)
+    }
+}
+
+/// A QEMU about to be started.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    directory: PathBuf,
+    command: Command,
+    channels: BTreeMap<String, Channel>,
+    inherited: Vec<OwnedFd>,
+    debugger: Option<tempfile::TempDir>,
+    terminal: bool,
+    time: Duration,
+}
+
+impl Machine {
+    /// Describes an emulated machine without any device.
+    ///
+    /// Logs go to `target/runs/<name>/`; the run is ended after `time`.
+    pub(crate) fn new(name: &str, time: Duration) -> Result<Self> {
+        let directory = target_directory().join("runs").join(name);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("creating {}", directory.display()))?;
+        let mut command = Command::new(PROGRAM);
+        command.args(["-accel", "tcg", "-nodefaults", "-no-user-config"]);
+        command.args(["-no-reboot", "-display", "none"]);
+        Ok(Self {
+            directory,
+            command,
+            channels: BTreeMap::new(),
+            inherited: Vec::new(),
+            debugger: None,
+            terminal: false,
+            time,
+        })
+    }
+
+    /// Appends arguments of QEMU.
+    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(
+        mut self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Adds the next serial port, logged and heard as `channel`.
+    pub(crate) fn serial(mut self, channel: &str) -> Result<Self> {
+        self.listen(channel)?;
+        self.command
+            .arg("-serial")
+            .arg(format!("chardev:{channel}"));
+        Ok(self)
+    }
+
+    /// Adds the byte port 0xE9, logged and heard as `channel`.
+    pub(crate) fn debugcon(mut self, channel: &str) -> Result<Self> {
+        self.listen(channel)?;
+        let device = format!("isa-debugcon,iobase=0xe9,chardev={channel}");
+        self.command.args(["-device", &device]);
+        Ok(self)
+    }
+
+    /// Adds the next serial port as the user's terminal, logged as `channel`.
+    ///
+    /// Ctrl-C ends QEMU, which mends the terminal; it no longer ends xtask.
+    pub(crate) fn terminal(mut self, channel: &str) -> Result<Self> {
+        ctrlc::set_handler(|| ()).context("handing Ctrl-C to QEMU")?;
+        let log = self.log(channel);
+        let option = format!("stdio,id={channel},signal=on,logfile={}", quoted(&log));
+        self.command.args(["-chardev", &option]);
+        self.command
+            .arg("-serial")
+            .arg(format!("chardev:{channel}"));
+        self.channels
+            .insert(channel.to_owned(), Channel { log, heard: None });
+        self.terminal = true;
+        Ok(self)
+    }
+
+    /// Lets a debugger attach while the guest runs.
+    pub(crate) fn debuggable(mut self) -> Result<Self> {
+        // In the temporary directory: a socket's path is limited to 108 bytes.
+        let directory = tempfile::tempdir()?;
+        let socket = quoted(&directory.path().join("gdb"));
+        self.command.arg("-chardev");
+        self.command
+            .arg(format!("socket,id=gdb,path={socket},server=on,wait=off"));
+        self.command.args(["-gdb", "chardev:gdb"]);
+        self.debugger = Some(directory);
+        Ok(self)
+    }
+
+    /// Starts QEMU and returns once its machine is built.
+    ///
+    /// The run ends with the calling thread, if it was not ended before.
+    pub(crate) fn start(mut self) -> Result<Run> {
+        let monitor = self.inherit()?;
+        let descriptor = self
+            .inherited
+            .last()
+            .map_or(-1, |socket| socket.as_raw_fd());
+        self.command
+            .arg("-chardev")
+            .arg(format!("socket,id=monitor,fd={descriptor}"));
+        self.command.args(["-mon", "chardev=monitor,mode=control"]);
+
+        let errors = self.directory.join("stderr.log");
+        let file =
+            File::create(&errors).with_context(|| format!("creating {}", errors.display()))?;
+        self.command.stderr(file);
+        if !self.terminal {
+            self.command.stdin(Stdio::null()).stdout(Stdio::null());
+        }
+        // On a terminal QEMU must get the chance to leave raw mode.
+        let death = if self.terminal {
+            Signal::TERM
+        } else {
+            Signal::KILL
+        };
+        let inherited = self.inherited;
+        let parent = std::process::id();
+        let prepare = move || prepare_child(parent, death, &inherited);
+        // SAFETY: between fork and exec `prepare_child` makes system calls
+        // only; it neither allocates nor takes a lock.
+        unsafe { self.command.pre_exec(prepare) };
+
+        let started = Instant::now();
+        let child = self.command.spawn().map_err(missing)?;
+        // Closes our copies of QEMU's ends, so that its exit closes the channels.
+        drop(self.command);
+        let mut run = Run {
+            directory: self.directory,
+            child,
+            channels: self.channels,
+            monitor: None,
+            debugger: self.debugger,
+            terminal: self.terminal,
+            deadline: started + self.time,
+            time: self.time,
+        };
+        match Monitor::connect(monitor, run.deadline) {
+            Ok(monitor) => run.monitor = Some(monitor),
+            Err(error) => {
+                run.end();
+                let errors = run.errors();
+                return Err(error.context(format!("{PROGRAM} did not start\n{errors}")));
+            }
+        }
+        Ok(run)
+    }
+
+    fn log(&self, channel: &str) -> PathBuf {
+        self.directory.join(format!("{channel}.log"))
+    }
+
+    /// Defines a character device whose other end is ours.
+    fn listen(&mut self, channel: &str) -> Result<()> {
+        let socket = self.inherit()?;
+        let descriptor = self
+            .inherited
+            .last()
+            .map_or(-1, |socket| socket.as_raw_fd());
+        let log = self.log(channel);
+        self.command.arg("-chardev").arg(format!(
+            "socket,id={channel},fd={descriptor},logfile={}",
+            quoted(&log)
+        ));
+        let heard = Some(Heard::new(socket)?);
+        self.channels
+            .insert(channel.to_owned(), Channel { log, heard });
+        Ok(())
+    }
+
+    /// Makes a socket pair, keeps QEMU's end and returns ours.
+    fn inherit(&mut self) -> Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.inherited.push(theirs.into());
+        Ok(ours)
+    }
+}
+
+/// Ties QEMU's life to xtask's and hands it its sockets.
+fn prepare_child(parent: u32, death: Signal, inherited: &[OwnedFd]) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{getppid, set_parent_process_death_signal};
+        set_parent_process_death_signal(Some(death))?;
+        // The parent may have died before the signal was asked for.
+        if getppid().is_none_or(|now| now.as_raw_nonzero().get().cast_unsigned() != parent) {
+            return Err(std::io::Error::from_raw_os_error(
+                rustix::io::Errno::SRCH.raw_os_error(),
+            ));
+        }
+    }
+    for socket in inherited {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// A started QEMU; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    directory: PathBuf,
+    child: Child,
+    channels: BTreeMap<String, Channel>,
+    monitor: Option<Monitor>,
+    debugger: Option<tempfile::TempDir>,
+    terminal: bool,
+    deadline: Instant,
+    time: Duration,
+}
+
+/// How QEMU ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exit {
+    /// Exit code; `None` when a signal ended QEMU.
+    pub(crate) code: Option<i32>,
+    /// QMP's `ShutdownCause`, such as `guest-shutdown`, `guest-reset` (a triple
+    /// fault, too) or `guest-panic`.
+    pub(crate) reason: Option<String>,
+}
+
+impl Run {
+    /// Waits until `channel` says `needle`, from where the last wait ended.
+    ///
+    /// Returns the moment at which the needle was complete.
+    pub(crate) fn wait_for(&mut self, channel: &str, needle: &str) -> Result<Instant> {
+        self.wait_for_any(channel, &[needle])
+            .map(|(_, moment)| moment)
+    }
+
+    /// Waits for the first of several needles; returns its index and moment.
+    pub(crate) fn wait_for_any(
+        &mut self,
+        channel: &str,
+        needles: &[&str],
+    ) -> Result<(usize, Instant)> {
+        let deadline = self.deadline;
+        let heard = self.heard(channel)?;
+        let problem = match heard.wait(needles, deadline) {
+            Wait::Found(index, moment) => return Ok((index, moment)),
+            Wait::Closed => "QEMU ended before",
+            Wait::TimedOut => "the time was over before",
+        };
+        let limit = self.time.as_secs();
+        bail!(
+            "{problem} {channel} said {needles:?} (limit {limit} s)\n{}",
+            self.report()
+        )
+    }
+
+    /// Types `text` into `channel`.
+    pub(crate) fn send(&mut self, channel: &str, text: &str) -> Result<()> {
+        let mut socket = &self.heard(channel)?.socket;
+        socket
+            .write_all(text.as_bytes())
+            .with_context(|| format!("typing into {channel}"))
+    }
+
+    /// Waits until QEMU ends by itself.
+    pub(crate) fn wait_exit(&mut self) -> Result<Exit> {
+        let Some(status) = self.wait_until(self.deadline)? else {
+            let limit = self.time.as_secs();
+            bail!("QEMU still ran after {limit} s\n{}", self.report());
+        };
+        let reason = self.monitor()?.shutdown_reason()?;
+        // Its last words may still be on their way to us.
+        for heard in self
+            .channels
+            .values_mut()
+            .filter_map(|channel| channel.heard.as_mut())
+        {
+            heard.wait(&[], self.deadline);
+        }
+        Ok(Exit {
+            code: status.code(),
+            reason,
+        })
+    }
+
+    /// Returns the monitor.
+    pub(crate) fn monitor(&mut self) -> Result<&mut Monitor> {
+        self.monitor.as_mut().context("QEMU has no monitor")
+    }
+
+    /// Attaches a debugger, which stops the guest.
+    pub(crate) fn debugger(&self) -> Result<Debugger> {
+        let directory = self
+            .debugger
+            .as_ref()
+            .context("this machine is not debuggable")?;
+        Debugger::attach(&directory.path().join("gdb"), self.deadline)
+    }
+
+    /// Returns the directory of this run's logs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns everything that `channel` said so far.
+    pub(crate) fn text(&self, channel: &str) -> Result<String> {
+        Ok(self.channel(channel)?.text())
+    }
+
+    /// Formats the last lines and the log of every channel, and QEMU's errors.
+    pub(crate) fn report(&self) -> String {
+        let mut report = String::new();
+        for (name, channel) in &self.channels {
+            let log = channel.log.display();
+            let text = channel.text();
+            let last = last_lines(&text);
+            // Writing to a String cannot fail.
+            let _ = write!(report, "--- last lines of {name}, all in {log}\n{last}");
+        }
+        report + &self.errors()
+    }
+
+    fn errors(&self) -> String {
+        match fs::read(self.directory.join("stderr.log")) {
+            Ok(bytes) if bytes.is_empty() => String::new(),
+            Ok(bytes) => format!("--- QEMU's errors\n{}", String::from_utf8_lossy(&bytes)),
+            Err(error) => format!("--- QEMU's errors: {error}\n"),
+        }
+    }
+
+    fn channel(&self, name: &str) -> Result<&Channel> {
+        self.channels
+            .get(name)
+            .with_context(|| format!("this machine has no channel {name}"))
+    }
+
+    fn heard(&mut self, name: &str) -> Result<&mut Heard> {
+        let channel = self.channels.get_mut(name);
+        let heard = channel.and_then(|channel| channel.heard.as_mut());
+        heard.with_context(|| format!("this machine has no channel {name} to wait for"))
+    }
+
+    fn wait_until(&mut self, moment: Instant) -> Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= moment {
+                return Ok(None);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Ends QEMU, by request first where it holds the terminal.
+    fn end(&mut self) {
+        if self.terminal && matches!(self.child.try_wait(), Ok(None)) {
+            let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM);
+            let _ = self.wait_until(Instant::now() + Duration::from_secs(1));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Doubles commas: QEMU ends an option's value at a single one.
+fn quoted(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+/// Returns cargo's target directory.
+pub(crate) fn target_directory() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."));
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gdb::Register;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn reads_versions() {
+        let debian = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\n";
+        assert_eq!(parse_version(debian), Some((10, 0)));
+        assert_eq!(parse_version("QEMU emulator version 8.2\n"), Some((8, 2)));
+        assert_eq!(parse_version("qemu 8.2"), None);
+    }
+
+    #[test]
+    fn a_guest_is_heard_debugged_and_its_reset_is_no_success() -> Result<()> {
+        // A firmware that says `h` on port 0xE9 and spins at ffff:0004; from
+        // ffff:0006 on it resets the machine through the keyboard controller.
+        let mut firmware = vec![0xf4; 0x1_0000];
+        let code = b"\xb0h\xe6\xe9\xeb\xfe\xb0\xfe\xe6\x64\xf4";
+        firmware[0xfff0..0xfff0 + code.len()].copy_from_slice(code);
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), firmware)?;
+
+        let machine = Machine::new("self-test", LIMIT)?.args(["-machine", "q35", "-bios"]);
+        let machine = machine
+            .args([file.path()])
+            .debugcon("debug")?
+            .debuggable()?;
+        let mut run = machine.start()?;
+        run.wait_for("debug", "h")?;
+        assert_eq!(run.monitor()?.status()?, "running");
+        let mut debugger = run.debugger()?;
+        assert_eq!(run.monitor()?.status()?, "paused");
+        assert_eq!(debugger.register(Register::Rip)?, 0xfff4);
+
+        debugger.physical(true)?;
+        debugger.write(0x5000, &[0x5a; 3000])?;
+        debugger.flip(0x5000, 8 * 2999)?;
+        let dump = run.directory().join("memory.bin");
+        run.monitor()?.save_physical(0x5000, 3001, &dump)?;
+        let mut expected = vec![0x5a; 3001];
+        expected[2999..].copy_from_slice(&[0x5b, 0]);
+        assert_eq!(fs::read(dump)?, expected);
+        assert_eq!(debugger.read(0x5000, 3001)?, expected);
+
+        debugger.set_register(Register::Rip, 0xfff0)?;
+        debugger.set_breakpoint(0xffff_fff2)?;
+        debugger.resume()?;
+        debugger.wait_stop()?;
+        assert_eq!(debugger.register(Register::Rip)?, 0xfff2);
+        debugger.clear_breakpoint(0xffff_fff2)?;
+        debugger.resume()?;
+        run.wait_for("debug", "h")?;
+        debugger.interrupt()?;
+        debugger.set_register(Register::Rip, 0xfff6)?;
+        debugger.detach()?;
+
+        let exit = run.wait_exit()?;
+        assert_eq!(
+            exit,
+            Exit {
+                code: Some(0),
+                reason: Some("guest-reset".to_owned())
+            }
+        );
+        assert_eq!(run.text("debug")?, "hh");
+        let error = run.wait_for("debug", "h").unwrap_err().to_string();
+        assert!(
+            error.contains("QEMU ended before") && error.contains("debug.log"),
+            "{error}"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_machine_that_does_nothing_meets_the_deadline_and_is_ended() -> Result<()> {
+        let machine = Machine::new("self-test-hang", Duration::from_secs(2))?;
+        let mut run = machine
+            .args(["-machine", "q35", "-S"])
+            .serial("serial")?
+            .start()?;
+        assert_eq!(run.monitor()?.status()?, "prelaunch");
+        let error = run.wait_for("serial", "x").unwrap_err().to_string();
+        assert!(error.contains("time was over"), "{error}");
+        let error = run.wait_exit().unwrap_err().to_string();
+        assert!(error.contains("still ran"), "{error}");
+        let process = Pid::from_child(&run.child);
+        drop(run);
+        assert!(rustix::process::test_kill_process(process).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_machine_that_cannot_start_says_why() -> Result<()> {
+        let machine = Machine::new("self-test-refused", LIMIT)?.args(["-machine", "none-such"]);
+        let error = format!("{:#}", machine.start().unwrap_err());
+        assert!(
+            error.contains("did not start") && error.contains("none-such"),
+            "{error}"
+        );
+        Ok(())
+    }
+}
