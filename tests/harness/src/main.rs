@@ -1,2 +1,17 @@
-//! Placeholder until the first boot.
-fn main() {}
+//! The first kernel: it carries out a plan, puts the CPU into exactly the state
+//! in which `relocate_kernel_64.S` leaves it, and jumps into the purgatory.
+//!
+//! QEMU starts it through the PVH note of entry.S and passes the plan as its
+//! initial RAM disk. It never judges: that is the payload's work, and the host's.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod guest;
+#[cfg(target_os = "none")]
+mod paging;
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("the harness is a guest: boot it with `cargo xtask boot`");
+    std::process::exit(2);
+}
