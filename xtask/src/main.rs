@@ -1,15 +1,25 @@
 //! `cargo xtask`: builds the purgatory, proves its promises, and boots it.
+//!
+//! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
 mod arch;
+#[cfg(test)]
+mod fixture;
+mod boot;
 mod build;
+mod bzimage;
+mod case;
+mod failure;
+mod image;
+mod loader;
 mod channel;
 #[cfg_attr(not(test), expect(dead_code, reason = "the linux command is next"))]
 mod gdb;
 mod process;
-#[expect(dead_code, reason = "the boot and linux commands are next")]
+mod progress;
 mod qemu;
-#[expect(dead_code, reason = "the boot and linux commands are next")]
 mod qmp;
+mod test;
 mod toolchain;
 mod wrap;
 
@@ -32,20 +42,19 @@ struct Cli {
 enum Task {
     /// Build the blob and prove it position independent
     Build(build::Options),
+    /// Boot the blob between two kernels under QEMU
+    Boot(boot::Options),
+    /// Run every proof: host tests, the checker, the boot cases
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match &cli.command {
+    failure::exit_code(match &cli.command {
         Task::Build(options) => build::run(options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+        Task::Boot(options) => boot::run(options),
+        Task::Test(options) => test::run(options),
+    })
 }
 
 /// The folder of the workspace.
