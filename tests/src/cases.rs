@@ -187,7 +187,10 @@ pub const CASES: &[Case] = &[
     placed("mapped-above-2-46", Place::Mapped(0x4000_1234_5000)),
     Case {
         five_levels: true,
-        ..placed("mapped-above-2-48-five-levels", Place::Mapped(0x0003_4000_1234_5000))
+        ..placed(
+            "mapped-above-2-48-five-levels",
+            Place::Mapped(0x0003_4000_1234_5000),
+        )
     },
     Case {
         name: "sixteen-regions",
@@ -245,13 +248,37 @@ pub const CASES: &[Case] = &[
         layout: Layout::Sixteen,
         ..flipped("refuses-bit-in-last-of-sixteen", Pick::Last, Pick::Last)
     },
-    flipped("refuses-bit-in-first-byte-of-first", Pick::First, Pick::First),
-    flipped("refuses-bit-in-middle-byte-of-first", Pick::First, Pick::Middle),
+    flipped(
+        "refuses-bit-in-first-byte-of-first",
+        Pick::First,
+        Pick::First,
+    ),
+    flipped(
+        "refuses-bit-in-middle-byte-of-first",
+        Pick::First,
+        Pick::Middle,
+    ),
     flipped("refuses-bit-in-last-byte-of-first", Pick::First, Pick::Last),
-    flipped("refuses-bit-in-first-byte-of-middle", Pick::Middle, Pick::First),
-    flipped("refuses-bit-in-middle-byte-of-middle", Pick::Middle, Pick::Middle),
-    flipped("refuses-bit-in-last-byte-of-middle", Pick::Middle, Pick::Last),
+    flipped(
+        "refuses-bit-in-first-byte-of-middle",
+        Pick::Middle,
+        Pick::First,
+    ),
+    flipped(
+        "refuses-bit-in-middle-byte-of-middle",
+        Pick::Middle,
+        Pick::Middle,
+    ),
+    flipped(
+        "refuses-bit-in-last-byte-of-middle",
+        Pick::Middle,
+        Pick::Last,
+    ),
     flipped("refuses-bit-in-first-byte-of-last", Pick::Last, Pick::First),
-    flipped("refuses-bit-in-middle-byte-of-last", Pick::Last, Pick::Middle),
+    flipped(
+        "refuses-bit-in-middle-byte-of-last",
+        Pick::Last,
+        Pick::Middle,
+    ),
     flipped("refuses-bit-in-last-byte-of-last", Pick::Last, Pick::Last),
 ];

@@ -6,6 +6,7 @@
 use std::{
     fs,
     mem::offset_of,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -18,9 +19,11 @@ use purgatory_tests::{
     exit, exit_code,
 };
 
+use tempfile::NamedTempFile;
+
 use crate::{
     arch::Arch,
-    build, bzimage, case, progress,
+    build, bzimage, case, image, progress,
     qemu::{Machine, Run},
     toolchain::{self, Toolchain},
 };
@@ -94,12 +97,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Boots one case and judges it; returns what the guests said.
 pub(crate) fn run_case(case: &Case, programs: &Programs) -> Result<String> {
     let prepared = case::prepare(case, &programs.blob, &programs.payload)?;
-    let machine = machine(case.name, CASE_LIMIT, programs, case.memory, case.cpu)?
-        .serial("com1")?
-        .debugcon("e9", 0xe9)?;
+    let (machine, ram) = machine(case.name, CASE_LIMIT, programs, case.memory, case.cpu)?;
+    let machine = machine.serial("com1")?.debugcon("e9", 0xe9)?;
     prepared.image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
-    let ended = watch(&mut run, prepared.status)?;
+    let ended = watch(&mut run, &ram, prepared.status)?;
     let talk = run.text("talk")?;
     let verdict = judge(case, &ended, &talk);
     verdict.with_context(|| format!("{}\n{}", case.name, run.report()))?;
@@ -107,21 +109,54 @@ pub(crate) fn run_case(case: &Case, programs: &Programs) -> Result<String> {
 }
 
 /// Describes the machine that all boots share; `image` is in its directory.
+///
+/// The guest's RAM is a file, so that the purgatory's record can be read at any
+/// moment without disturbing the guest or waiting for its monitor.
 pub(crate) fn machine(
     name: &str,
     limit: Duration,
     programs: &Programs,
     memory: u64,
     cpu: &str,
-) -> Result<Machine> {
+) -> Result<(Machine, Ram)> {
     let machine = Machine::new(name, limit)?;
     let image = machine.directory().join("image");
-    machine
-        .args(["-machine", "pc", "-cpu", cpu, "-m", &memory.to_string()])
-        .args(["-device", &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4")])
+    let ram = Ram::new(machine.directory(), memory)?;
+    let backend = format!(
+        "memory-backend-file,id=ram,size={memory}M,share=on,mem-path={}",
+        ram.file.path().display()
+    );
+    let machine = machine
+        .args(["-machine", "pc,memory-backend=ram", "-object", &backend])
+        .args(["-cpu", cpu, "-m", &memory.to_string()])
+        .args([
+            "-device",
+            &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"),
+        ])
         .args(["-kernel".as_ref(), programs.harness.as_os_str()])
         .args(["-initrd".as_ref(), image.as_os_str()])
-        .debugcon("talk", TALK_PORT)
+        .debugcon("talk", TALK_PORT)?;
+    Ok((machine, ram))
+}
+
+/// The guest's RAM as a sparse file, which goes with this value.
+pub(crate) struct Ram {
+    file: NamedTempFile,
+}
+
+impl Ram {
+    fn new(directory: &Path, mebibytes: u64) -> Result<Self> {
+        let file = NamedTempFile::with_prefix_in("ram-", directory)?;
+        file.as_file().set_len(mebibytes << 20)?;
+        Ok(Self { file })
+    }
+
+    /// Reads physical memory.
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
+        let offset = image::ram_offset(address);
+        self.file.as_file().read_exact_at(buffer, offset)?;
+        Ok(())
+    }
 }
 
 /// How a boot ended.
@@ -134,26 +169,21 @@ pub(crate) enum Ended {
 }
 
 /// Waits until QEMU ends or the purgatory's own record says that it stopped.
-fn watch(run: &mut Run, status: u64) -> Result<Ended> {
+fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Ended> {
     loop {
         if let Some(exit) = run.wait_exit_for(LOOK)? {
             return Ok(Ended::Exit(exit.code, exit.reason));
         }
-        if let Some(verdict) = stopped(run, status)? {
+        if let Some(verdict) = stopped(run, ram, status)? {
             return Ok(Ended::Stopped(verdict));
         }
     }
 }
 
 /// Reads the purgatory's record; returns its verdict if it stopped the machine.
-pub(crate) fn stopped(run: &mut Run, status: u64) -> Result<Option<u32>> {
-    let dump = run.directory().join("status");
-    let size = size_of::<Status>() as u64;
-    // QEMU may have ended since the last look; the next one sees that.
-    if run.monitor()?.save_physical(status, size, &dump).is_err() {
-        return Ok(None);
-    }
-    let record = fs::read(&dump)?;
+pub(crate) fn stopped(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<u32>> {
+    let mut record = [0; size_of::<Status>()];
+    ram.read(status, &mut record)?;
     let word = |offset: usize| {
         record
             .get(offset..offset + 4)
@@ -167,12 +197,16 @@ pub(crate) fn stopped(run: &mut Run, status: u64) -> Result<Option<u32>> {
 }
 
 fn judge(case: &Case, ended: &Ended, talk: &str) -> Result<()> {
-    ensure!(talk.contains("harness: ready\n"), "the first kernel did not come as far as its jump");
+    ensure!(
+        talk.contains("harness: ready\n"),
+        "the first kernel did not come as far as its jump"
+    );
     let ran = talk.contains("payload:");
     match (case.expect, ended) {
         (Expect::Boots, Ended::Exit(Some(code), _)) => {
             ensure!(
-                code.cast_unsigned() == exit_code(exit::PASSED) && talk.ends_with("payload: all checks held\n"),
+                code.cast_unsigned() == exit_code(exit::PASSED)
+                    && talk.ends_with("payload: all checks held\n"),
                 "the second kernel found something wrong (exit code {code})"
             );
         }
@@ -181,7 +215,10 @@ fn judge(case: &Case, ended: &Ended, talk: &str) -> Result<()> {
             ensure!(*verdict == wanted, "verdict {verdict}, not {wanted}");
         }
         (Expect::Boots, Ended::Stopped(verdict)) => {
-            bail!("the purgatory stopped with verdict {verdict} ({})", meaning(*verdict))
+            bail!(
+                "the purgatory stopped with verdict {verdict} ({})",
+                meaning(*verdict)
+            )
         }
         (Expect::Refuses(_), Ended::Exit(..)) if ran => {
             bail!("the second kernel ran; the purgatory should have refused")

@@ -30,7 +30,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "kernel")]
     initrd: Option<PathBuf>,
     /// Its command line
-    #[arg(long, value_name = "TEXT", requires = "kernel", default_value = "console=ttyS0")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "kernel",
+        default_value = "console=ttyS0"
+    )]
     append: String,
     /// MiB of RAM
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
@@ -68,13 +73,18 @@ struct BzImage {
 /// Boots Linux; the guest's console is the user's.
 pub(crate) fn boot(options: &Options, programs: &Programs, limit: Duration) -> Result<()> {
     let path = options.kernel.as_deref().unwrap_or(Path::new(""));
-    let kernel = parse(&read(path)?).map_err(|what| {
-        Failure::Usage(format!("{}: {what}", path.display()))
-    })?;
-    let initrd = options.initrd.as_deref().map(read).transpose()?.unwrap_or_default();
+    let kernel = parse(&read(path)?)
+        .map_err(|what| Failure::Usage(format!("{}: {what}", path.display())))?;
+    let initrd = options
+        .initrd
+        .as_deref()
+        .map(read)
+        .transpose()?
+        .unwrap_or_default();
     let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)?;
 
-    let machine = machine("linux", limit, programs, options.memory, "max")?.terminal("console")?;
+    let (machine, ram) = machine("linux", limit, programs, options.memory, "max")?;
+    let machine = machine.terminal("console")?;
     image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
     loop {
@@ -88,7 +98,9 @@ pub(crate) fn boot(options: &Options, programs: &Programs, limit: Duration) -> R
         }
         if let Some(exit) = exit {
             return match (exit.reason.as_deref(), &options.expect) {
-                (_, Some(text)) => bail!("the guest ended without saying {text:?}\n{}", run.report()),
+                (_, Some(text)) => {
+                    bail!("the guest ended without saying {text:?}\n{}", run.report())
+                }
                 (Some("guest-shutdown" | "host-signal"), None) => Ok(()),
                 (reason, None) => bail!(
                     "QEMU ended with code {:?}, reason {}\n{}",
@@ -100,9 +112,13 @@ pub(crate) fn boot(options: &Options, programs: &Programs, limit: Duration) -> R
         }
         // Once the next kernel speaks, the record is free memory of its own.
         if console.is_empty()
-            && let Some(verdict) = stopped(&mut run, status)?
+            && let Some(verdict) = stopped(&mut run, &ram, status)?
         {
-            bail!("the purgatory refused: {}\n{}", meaning(verdict), run.report());
+            bail!(
+                "the purgatory refused: {}\n{}",
+                meaning(verdict),
+                run.report()
+            );
         }
     }
 }
@@ -152,10 +168,10 @@ fn lay_out(options: &Options, kernel: BzImage, initrd: &[u8], blob: &[u8]) -> Re
     params_bytes.extend_from_slice(command_line);
 
     let registers = [
-        (24, 0),                      // rbx: the bootstrap processor
+        (24, 0), // rbx: the bootstrap processor
         (32, purgatory.symbol_address("stack_end")?),
-        (48, params_at),              // rsi
-        (128, kernel_at + ENTRY_64),  // rip
+        (48, params_at),             // rsi
+        (128, kernel_at + ENTRY_64), // rip
     ];
     let mut handoff = purgatory.get_symbol("entry64_regs", 136)?.to_vec();
     for (offset, value) in registers {
@@ -199,7 +215,9 @@ fn parse(file: &[u8]) -> Result<BzImage, String> {
     }
     let end = 0x202 + usize::from(file[0x201]);
     let mut params = boot_params::default();
-    let header = file.get(SETUP_HEADER..end).ok_or("is cut off inside its setup header")?;
+    let header = file
+        .get(SETUP_HEADER..end)
+        .ok_or("is cut off inside its setup header")?;
     params
         .as_mut_slice()
         .get_mut(SETUP_HEADER..end)
@@ -224,8 +242,12 @@ fn parse(file: &[u8]) -> Result<BzImage, String> {
         0 => 4,
         sectors => usize::from(sectors),
     };
-    let kernel = file.get((sectors + 1) * 512..).filter(|kernel| !kernel.is_empty());
-    let kernel = kernel.ok_or("is cut off before the kernel itself")?.to_vec();
+    let kernel = file
+        .get((sectors + 1) * 512..)
+        .filter(|kernel| !kernel.is_empty());
+    let kernel = kernel
+        .ok_or("is cut off before the kernel itself")?
+        .to_vec();
     Ok(BzImage { params, kernel })
 }
 
@@ -241,7 +263,13 @@ fn describe_memory(params: &mut boot_params, memory: &Memory) {
         (0x10_0000, kept, RAM),
         (kept, low_end, RESERVED),
     ];
-    map.extend(memory.ram().iter().skip(1).map(|high| (high.start, high.end(), RAM)));
+    map.extend(
+        memory
+            .ram()
+            .iter()
+            .skip(1)
+            .map(|high| (high.start, high.end(), RAM)),
+    );
     for (slot, (start, end, kind)) in params.e820_table.iter_mut().zip(&map) {
         *slot = boot_e820_entry {
             addr: *start,

@@ -74,7 +74,12 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
     }
     loaded.set_symbol(
         "purgatory_sha_regions",
-        &words(&told.iter().flat_map(|region| [region.start, region.len]).collect::<Vec<_>>()),
+        &words(
+            &told
+                .iter()
+                .flat_map(|region| [region.start, region.len])
+                .collect::<Vec<_>>(),
+        ),
     )?;
     let mut expected = digest;
     if case.damage == Damage::Digest
@@ -145,7 +150,8 @@ fn fill_plan(
 /// The register image: a value of its own in each register, so that a mix-up
 /// shows; rsp as the loader sets it, rdi for `bootloader_api`, rip last.
 fn registers(loaded: &Loaded<'_>, payload: &[u8]) -> Result<[u64; 17]> {
-    let mut registers: [u64; 17] = std::array::from_fn(|index| 0x0101_0101_0101_0100 * (index as u64 + 1) + 0x5a);
+    let mut registers: [u64; 17] =
+        std::array::from_fn(|index| 0x0101_0101_0101_0100 * (index as u64 + 1) + 0x5a);
     registers[4] = loaded.symbol_address("stack_end")?;
     registers[7] = BOOT_INFO_AT;
     registers[16] = object::File::parse(payload)?.entry();
@@ -186,7 +192,10 @@ fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
         Layout::Three | Layout::Sixteen => (),
         Layout::Gaps => {
             let gap = Range::default();
-            regions = regions.into_iter().flat_map(|region| [gap, gap, region, gap]).collect();
+            regions = regions
+                .into_iter()
+                .flat_map(|region| [gap, gap, region, gap])
+                .collect();
         }
         Layout::Overlap => regions.push(Range {
             start: RAM_DISK + 1000,
@@ -217,8 +226,16 @@ fn hash(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> [u8; 32] {
 /// One segment of a linked program: everything from its first to its last byte.
 fn flatten(program: &[u8]) -> Result<(Range, Vec<u8>)> {
     let file = object::File::parse(program)?;
-    let start = file.segments().map(|s| s.address()).min().context("the payload is empty")?;
-    let end = file.segments().map(|s| s.address() + s.size()).max().unwrap_or(start);
+    let start = file
+        .segments()
+        .map(|s| s.address())
+        .min()
+        .context("the payload is empty")?;
+    let end = file
+        .segments()
+        .map(|s| s.address() + s.size())
+        .max()
+        .unwrap_or(start);
     let len = page_up(end - start);
     let mut bytes = vec![0; len as usize];
     for segment in file.segments() {

@@ -73,7 +73,9 @@ impl Memory {
     /// Takes exactly `range`.
     pub(crate) fn take(&mut self, range: Range) -> Result<()> {
         ensure!(
-            self.ram.iter().any(|ram| ram.start <= range.start && range.end() <= ram.end()),
+            self.ram
+                .iter()
+                .any(|ram| ram.start <= range.start && range.end() <= ram.end()),
             "{:#x} to {:#x} is not RAM of this machine: give it more with --memory",
             range.start,
             range.end(),
@@ -166,6 +168,15 @@ impl Image {
             .context("the image has no room for its plan")?
             .copy_from_slice(plan);
         fs::write(path, &self.bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Returns where a physical address lies in the file that backs the guest's RAM.
+pub(crate) const fn ram_offset(address: u64) -> u64 {
+    if address < HIGH_START {
+        address
+    } else {
+        address - HIGH_START + LOW_END
     }
 }
 

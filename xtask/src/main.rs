@@ -3,18 +3,18 @@
 //! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
 mod arch;
-#[cfg(test)]
-mod fixture;
 mod boot;
 mod build;
 mod bzimage;
 mod case;
-mod failure;
-mod image;
-mod loader;
 mod channel;
+mod failure;
+#[cfg(test)]
+mod fixture;
 #[cfg_attr(not(test), expect(dead_code, reason = "the linux command is next"))]
 mod gdb;
+mod image;
+mod loader;
 mod process;
 mod progress;
 mod qemu;

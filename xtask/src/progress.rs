@@ -10,7 +10,10 @@ pub(crate) struct Spinner(ProgressBar);
 /// Shows a spinner with `what`; nothing where standard error is no terminal.
 pub(crate) fn spinner(what: impl Into<Cow<'static, str>>) -> Spinner {
     let bar = ProgressBar::new_spinner()
-        .with_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})").unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_style(
+            ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        )
         .with_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     Spinner(bar)

@@ -54,7 +54,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let programs = Programs::build(options.blob.as_deref())?;
     let failed = boot_all(&cases, &programs);
-    println!("{} passed, {} failed", cases.len() - failed.len(), failed.len());
+    println!(
+        "{} passed, {} failed",
+        cases.len() - failed.len(),
+        failed.len()
+    );
     if failed.is_empty() {
         return Ok(());
     }
@@ -88,7 +92,9 @@ fn unknown(name: &str) -> String {
             near(a).total_cmp(&near(b))
         })
         .map_or("", |case| case.name);
-    format!("there is no case {name:?}; did you mean {nearest:?}? (`cargo xtask test --list` names them all)")
+    format!(
+        "there is no case {name:?}; did you mean {nearest:?}? (`cargo xtask test --list` names them all)"
+    )
 }
 
 /// The tests of the host: unit tests, vectors, layouts, the checker's fixtures.
