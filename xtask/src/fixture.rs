@@ -48,8 +48,21 @@ pub(crate) const FOREIGN: &str = "
         unsigned char stack_end[4096] __attribute__((aligned(4096))) = {1};
         unsigned char lstack[4096] __attribute__((aligned(4096)));
         unsigned long *table = entry64_regs;
-        void purgatory(void) { for (;;) (*(volatile unsigned long *)table)++; }
-        void purgatory_start(void) { lstack[0] = purgatory_sha_regions[0]; purgatory(); }
+        int differs(void) {
+            volatile unsigned char sum[32];
+            int i;
+            for (i = 0; i < 32; i++)
+                sum[i] = purgatory_sha_regions[i];
+            for (i = 0; i < 32; i++)
+                if (sum[i] != purgatory_sha256_digest[i])
+                    return 1;
+            return 0;
+        }
+        void purgatory_start(void) {
+            while (differs())
+                (*(volatile unsigned long *)table)++;
+            lstack[0] = 1;
+        }
 ";
 
 /// The flags of the kernel's own `arch/x86/purgatory/Makefile` that matter.

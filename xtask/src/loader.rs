@@ -6,24 +6,21 @@
 //! The kernel checks next to nothing of what it reads; where it would touch
 //! memory that is not its own, this loader refuses and says where.
 
+mod digest;
 mod file;
+mod relocate;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
 use clap::ValueEnum;
-use object::elf::{self, SymbolSection};
-use sha2::{Digest, Sha256};
 
+pub(crate) use digest::{Segment, fill_digest};
 pub(crate) use file::{File, Relocation, Section, Symbol};
 
 /// `PAGE_SIZE`, the granularity of every segment.
 pub(crate) const PAGE: u64 = 4096;
-
-/// `KEXEC_SEGMENT_MAX` (`include/uapi/linux/kexec.h`), also the number of
-/// entries in `purgatory_sha_regions`.
-pub(crate) const SEGMENT_MAX: usize = 16;
 
 /// A limit of ours on the buffer, far above any purgatory: the kernel would
 /// ask `vzalloc` for whatever a hostile file adds up to.
@@ -235,7 +232,6 @@ pub(crate) struct Loaded<'data> {
     /// The bytes to copy to `mem`; the rest up to `memsz` has none.
     pub(crate) buf: Vec<u8>,
     pub(crate) memsz: u64,
-    pub(crate) align: u64,
     pub(crate) entry: u64,
     file: File<'data>,
     layout: Layout,
@@ -261,7 +257,6 @@ impl<'data> Loaded<'data> {
             mem,
             buf,
             memsz: layout.memsz,
-            align: layout.align,
             entry,
             file,
             layout,
@@ -345,140 +340,16 @@ impl<'data> Loaded<'data> {
         let start = (offset + symbol.value) as usize;
         Ok(start..start + size as usize)
     }
-
-    /// Applies every relocation as `kexec_apply_relocations` does.
-    fn relocate(&mut self) -> Result<(), LoadError> {
-        let count = self.file.sections.len();
-        for index in 0..count {
-            let section = self.file.sections[index];
-            if section.kind != elf::SHT_RELA && section.kind != elf::SHT_REL {
-                continue;
-            }
-            if section.info >= count || section.link >= count {
-                return Err(LoadError::Silent {
-                    errno: "ENOEXEC",
-                    reason: format!("{section} names a section that does not exist"),
-                });
-            }
-            let target = self.file.sections[section.info];
-            let symbols = self.file.sections[section.link];
-            if !target.is_alloc() || symbols.link >= count {
-                continue;
-            }
-            if section.kind == elf::SHT_REL {
-                return Err(LoadError::Refused {
-                    log: "REL relocation unsupported.".into(),
-                    meaning: "only RELA is",
-                });
-            }
-            let symbols: Vec<_> = self.file.symbols(&symbols)?.collect();
-            for relocation in self.file.relocations(&section)? {
-                self.apply(&relocation, &target, &symbols)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies one entry as `arch_kexec_apply_relocations_add` does.
-    fn apply(
-        &mut self,
-        relocation: &Relocation,
-        target: &Section<'_>,
-        symbols: &[Symbol<'_>],
-    ) -> Result<(), LoadError> {
-        let place = format!("{target}+{:#x}", relocation.offset);
-        let Some(symbol) = symbols.get(relocation.symbol) else {
-            return Err(LoadError::Unchecked(format!(
-                "the relocation at {place} uses symbol {}, beyond its table",
-                relocation.symbol
-            )));
-        };
-        let base = self.base(symbol, &place)?;
-        let value = base
-            .wrapping_add(symbol.value)
-            .wrapping_add_signed(relocation.addend);
-        let start = self.layout.offset(target).expect("the target is loaded");
-        let address = (self.mem + start).wrapping_add(relocation.offset);
-        let overflow = || {
-            Err(LoadError::Refused {
-                log: format!(
-                    "Overflow in relocation type {} value {value:#x}",
-                    relocation.kind.0
-                ),
-                meaning: "the address does not fit in 32 bits",
-            })
-        };
-        let bytes = match relocation.kind {
-            elf::R_X86_64_NONE => return Ok(()),
-            elf::R_X86_64_64 => value.to_le_bytes().to_vec(),
-            elf::R_X86_64_32 => match u32::try_from(value) {
-                Ok(value) => value.to_le_bytes().to_vec(),
-                Err(_) => return overflow(),
-            },
-            elf::R_X86_64_32S => match i32::try_from(value.cast_signed()) {
-                Ok(value) => value.to_le_bytes().to_vec(),
-                Err(_) => return overflow(),
-            },
-            // The kernel keeps the low half, whatever the distance.
-            elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => {
-                (value.wrapping_sub(address) as u32).to_le_bytes().to_vec()
-            }
-            kind => {
-                return Err(LoadError::Refused {
-                    log: format!("Unknown rela relocation: {}", kind.0),
-                    meaning: "the kernel knows 64, 32, 32S, PC32 and PLT32",
-                });
-            }
-        };
-        let end = relocation.offset.checked_add(bytes.len() as u64);
-        if target.is_nobits() || end.is_none_or(|end| end > target.size) {
-            return Err(LoadError::Unchecked(format!(
-                "the relocation at {place} writes outside the section's bytes"
-            )));
-        }
-        self.buf[(start + relocation.offset) as usize..][..bytes.len()].copy_from_slice(&bytes);
-        Ok(())
-    }
-
-    /// Returns the address that a symbol's value counts from.
-    fn base(&self, symbol: &Symbol<'_>, place: &str) -> Result<u64, LoadError> {
-        let refused = |log, meaning| Err(LoadError::Refused { log, meaning });
-        let section = usize::from(symbol.section.0);
-        if symbol.name == Some("") && section >= self.file.sections.len() {
-            return Err(LoadError::Unchecked(format!(
-                "the relocation at {place} uses a nameless symbol of section {section}, \
-                 whose name the kernel looks up beyond the headers"
-            )));
-        }
-        match symbol.section {
-            elf::SHN_UNDEF => refused(
-                format!("Undefined symbol: {}", symbol.label()),
-                "nothing resolves it at load time, weak or not",
-            ),
-            elf::SHN_COMMON => refused(
-                format!("symbol '{}' in common section", symbol.label()),
-                "nobody allocates it",
-            ),
-            elf::SHN_ABS => Ok(0),
-            SymbolSection(_) if section >= self.file.sections.len() => refused(
-                format!("Invalid section {section} for symbol {}", symbol.label()),
-                "there is no such section",
-            ),
-            SymbolSection(_) => match self.layout.offsets[section] {
-                Some(offset) => Ok(self.mem + offset),
-                None => Err(LoadError::Unchecked(format!(
-                    "the relocation at {place} uses {} in {}, which is not loaded",
-                    symbol.label(),
-                    self.file.sections[section]
-                ))),
-            },
-        }
-    }
 }
 
 /// Computes `image->start` as `kexec_purgatory_setup_sechdrs` does: the first
 /// executable section that either rule accepts decides.
-fn entry(file: &File<'_>, layout: &Layout, mem: u64, kernel: Kernel) -> Result<u64, LoadError> {
+pub(crate) fn entry(
+    file: &File<'_>,
+    layout: &Layout,
+    mem: u64,
+    kernel: Kernel,
+) -> Result<u64, LoadError> {
     let symbol = if kernel.rules().entry_by_symbol {
         file.find_symbol("purgatory_start")?
     } else {
@@ -512,49 +383,4 @@ fn outside(symbol: &Symbol<'_>, size: u64, section: &Section<'_>) -> LoadError {
         symbol.value,
         section.size
     ))
-}
-
-/// A piece of the second kernel's image: `buf`, then zeros up to `memsz`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment<'data> {
-    pub(crate) mem: u64,
-    pub(crate) memsz: u64,
-    pub(crate) buf: &'data [u8],
-}
-
-/// Hashes the segments in their order and writes the table and the digest into
-/// the purgatory, as `kexec_calculate_store_digests` does. The segment at the
-/// purgatory's own address is left out, so its `buf` may be empty.
-pub(crate) fn fill_digest(
-    purgatory: &mut Loaded<'_>,
-    segments: &[Segment<'_>],
-) -> Result<(), LoadError> {
-    let mut hash = Sha256::new();
-    let mut table = [0; SEGMENT_MAX * 16];
-    let mut entries = table.chunks_exact_mut(16);
-    let own = purgatory.mem;
-    for segment in segments.iter().filter(|segment| segment.mem != own) {
-        let Some(mut zeros) = segment.memsz.checked_sub(segment.buf.len() as u64) else {
-            return Err(LoadError::Misplaced(format!(
-                "the segment at {:#x} has more bytes than memory",
-                segment.mem
-            )));
-        };
-        let Some(entry) = entries.next() else {
-            return Err(LoadError::Misplaced(format!(
-                "{} segments to verify: the table has {SEGMENT_MAX} entries",
-                segments.len()
-            )));
-        };
-        entry[..8].copy_from_slice(&segment.mem.to_le_bytes());
-        entry[8..].copy_from_slice(&segment.memsz.to_le_bytes());
-        hash.update(segment.buf);
-        while zeros > 0 {
-            let part = zeros.min(PAGE);
-            hash.update(&[0; PAGE as usize][..part as usize]);
-            zeros -= part;
-        }
-    }
-    purgatory.set_symbol("purgatory_sha_regions", &table)?;
-    purgatory.set_symbol("purgatory_sha256_digest", &hash.finalize())
 }

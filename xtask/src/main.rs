@@ -8,6 +8,7 @@ mod build;
 mod bzimage;
 mod case;
 mod channel;
+mod check;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -42,6 +43,8 @@ struct Cli {
 enum Task {
     /// Build the blob and prove it position independent
     Build(build::Options),
+    /// Check a blob against everything that its loaders rely on
+    Check(check::Arguments),
     /// Boot the blob between two kernels under QEMU
     Boot(boot::Options),
     /// Run every proof: host tests, the checker, the boot cases
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     failure::exit_code(match &cli.command {
         Task::Build(options) => build::run(options),
+        Task::Check(options) => check::run(options),
         Task::Boot(options) => boot::run(options),
         Task::Test(options) => test::run(options),
     })

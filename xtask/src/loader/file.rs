@@ -28,7 +28,7 @@ pub(crate) struct File<'data> {
     pub(crate) sections: Vec<Section<'data>>,
 }
 
-/// A section header. The name is `None` when it is not a terminated UTF-8
+/// A section header. The name is `None` when it is not a terminated, printable
 /// string inside the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Section<'data> {
@@ -185,7 +185,7 @@ impl<'data> File<'data> {
                 }
                 let Some(found) = symbol.name else {
                     return Err(LoadError::Unchecked(format!(
-                        "the name of symbol {} in {table} is no string in the file",
+                        "the name of symbol {} in {table} is no printable string in the file",
                         symbol.index
                     )));
                 };
@@ -204,7 +204,9 @@ impl<'data> File<'data> {
         let data = self.data(self.sections.get(table)?).ok()?;
         let tail = data.get(offset as usize..)?;
         let end = tail.iter().position(|&byte| byte == 0)?;
-        std::str::from_utf8(&tail[..end]).ok()
+        let name = std::str::from_utf8(&tail[..end]).ok()?;
+        // A name is printed: it must not forge lines or drive a terminal.
+        (!name.contains(char::is_control)).then_some(name)
     }
 }
 
