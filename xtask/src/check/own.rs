@@ -48,9 +48,9 @@ pub(super) fn stack_place(subject: &Subject<'_>, finding: &mut Finding) {
     };
     let linked = code.size.checked_next_multiple_of(PAGE);
     let loaded = layout.offset(stack);
-    if !stack.is_nobits() || end.value != stack.size {
+    if !stack.is_nobits() || end.value < PAGE || end.value > stack.size {
         finding.broken(format!(
-            "stack_end is at {:#x} of {stack}, not the end of a NOBITS section",
+            "stack_end is at {:#x} of {stack}, not a page or more into a NOBITS section",
             end.value
         ));
     } else if loaded != linked {

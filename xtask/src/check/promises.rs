@@ -176,7 +176,7 @@ pub(super) const OWN: &[Promise] = &[
         number: "own",
         title: "the stack is where the code looks for it",
         why: "the code was linked with the stack on the page after its section",
-        mend: "give the NOBITS section alignment 4096, with stack_end at its end",
+        mend: "give the NOBITS section alignment 4096, with stack_end inside, above the stack",
         check: own::stack_place,
     },
     Promise {
