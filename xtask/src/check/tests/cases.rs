@@ -550,10 +550,10 @@ pub(super) const CASES: &[Case] = &[
         "is loaded at +0x11c0, linked at +0x2000",
     ),
     case(
-        "stack_end below the end of the stack",
-        || green("stack_end:", "stack_end:\n .skip 64"),
+        "less than a page of stack",
+        || green("4096\nstack_end:", "64\nstack_end:\n .skip 4096"),
         &["the stack is where the code looks for it"],
-        "stack_end is at 0x1000 of .stack (section",
+        "stack_end is at 0x40 of .stack (section",
     ),
     case(
         "no purgatory_verify",
