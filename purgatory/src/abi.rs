@@ -47,7 +47,7 @@ pub struct Config {
     pub consoles: u32,
     /// 0 speaks only to refuse; 1 also at entry, during long checks and at the end.
     pub verbosity: u32,
-    /// What follows a refusal: 0 halts, 1 resets the machine.
+    /// What follows a refusal: [`Config::HALT`] or [`Config::RESET`].
     pub on_refusal: u32,
     /// Seconds to wait before a reset.
     pub delay: u32,
@@ -75,6 +75,11 @@ impl Config {
     /// VGA text memory at 0xb8000.
     pub const CONSOLE_VGA: u32 = 8;
 
+    /// [`Config::on_refusal`]: stay, for whoever looks.
+    pub const HALT: u32 = 0;
+    /// [`Config::on_refusal`]: give the machine back, after [`Config::delay`].
+    pub const RESET: u32 = 1;
+
     /// What a blob does that nobody configured.
     pub const DEFAULT: Self = Self {
         magic: Self::MAGIC,
@@ -82,7 +87,7 @@ impl Config {
         size: 48,
         consoles: Self::CONSOLE_PORT | Self::CONSOLE_DEBUG,
         verbosity: 0,
-        on_refusal: 0,
+        on_refusal: Self::HALT,
         delay: 0,
         uart_port: 0x3f8,
         uart_divisor: 0,
@@ -132,7 +137,7 @@ pub static REGIONS: Exported<Regions> = Exported::new([Region { start: 0, len: 0
 #[used]
 pub static EXPECTED_DIGEST: Exported<Digest> = Exported::new([0; 32]);
 
-/// Written by `xtask configure` into the file.
+/// Written into the file by a tool; the kernel leaves it alone.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_config"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.config"))]
 #[used]

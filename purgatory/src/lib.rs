@@ -12,35 +12,65 @@
 
 pub mod abi;
 pub mod arch;
+pub mod console;
 pub mod memory;
+pub mod report;
 pub mod sha256;
 pub mod status;
 pub mod verify;
 
+use abi::Config;
+use report::Progress;
 use sha256::Backend;
 use status::{Phase, STATUS};
 use verify::{Refusal, Verified};
 
 /// Runs the whole trip: called once by the entry code on the purgatory's own
-/// stack, and leaves either into the next kernel or into [`arch::stop`].
+/// stack, and leaves either into the next kernel or into [`finish`].
 pub fn run() -> ! {
     STATUS.enter(Phase::Entered);
     arch::prepare();
-    match verify(arch::fastest_backend()) {
-        Ok(_) if arch::stack_is_sound() => {
+    let mut progress = Progress::begin();
+    let backend = arch::fastest_backend();
+    let verdict = verify(backend, |bytes| {
+        if let Some(progress) = &mut progress {
+            progress.hashed(bytes);
+        }
+    });
+    match verdict {
+        Ok(verified) if arch::stack_is_sound() => {
+            if let Some(progress) = progress {
+                progress.end(&verified, backend);
+            }
             STATUS.enter(Phase::Leaving);
             arch::jump()
         }
         Ok(_) => {
             STATUS.overflowed();
-            arch::stop()
+            report::overflowed();
         }
-        Err(_) => arch::stop(),
+        Err(refusal) => report::refused(&refusal, backend),
     }
+    finish()
+}
+
+/// Does with the machine what was configured for a purgatory that cannot go on.
+pub fn finish() -> ! {
+    let config = abi::CONFIG.read();
+    if config.on_refusal != Config::RESET {
+        report::ending("halted");
+        arch::halt();
+    }
+    if config.delay > 0 {
+        report::ending("waiting to reset");
+        arch::wait(config.delay);
+    }
+    report::ending("resetting");
+    arch::reset()
 }
 
 /// Checks the loaded image with `backend` and leaves the verdict in the status record.
-fn verify(backend: Backend) -> Result<Verified, Refusal> {
+fn verify(backend: Backend, mut progress: impl FnMut(u64)) -> Result<Verified, Refusal> {
     STATUS.begin(backend);
     let start = arch::cycles();
     let verdict = verify::verify(
@@ -50,6 +80,7 @@ fn verify(backend: Backend) -> Result<Verified, Refusal> {
         |bytes| {
             STATUS.bytes.write(bytes);
             STATUS.cycles.write(arch::cycles().wrapping_sub(start));
+            progress(bytes);
         },
     );
     STATUS.conclude(&verdict);
@@ -68,7 +99,7 @@ fn verify(backend: Backend) -> Result<Verified, Refusal> {
 )]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
-    match Backend::from_number(backend).map(verify) {
+    match Backend::from_number(backend).map(|backend| verify(backend, |_| ())) {
         Some(Ok(_)) => 0,
         Some(Err(_)) => 1,
         None => 2,

@@ -101,6 +101,16 @@ impl Status {
         self.verdict.write(7);
     }
 
+    /// Notes the exception that ends the trip.
+    pub fn faulted(&self, vector: u64, error: u64, rip: u64, cr2: u64) {
+        self.vector.write(vector);
+        self.error.write(error);
+        self.rip.write(rip);
+        self.cr2.write(cr2);
+        self.verdict.write(6);
+        self.enter(Phase::Faulted);
+    }
+
     /// Notes how a check ended.
     pub fn conclude(&self, verdict: &Result<Verified, Refusal>) {
         match *verdict {
