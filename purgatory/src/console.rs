@@ -6,6 +6,7 @@
 use crate::arch::console_byte;
 
 /// Prints text as it is.
+#[inline(never)]
 pub fn text(text: &str) {
     for byte in text.bytes() {
         console_byte(byte);
@@ -13,6 +14,7 @@ pub fn text(text: &str) {
 }
 
 /// Prints the last `digits` hexadecimal digits of a number.
+#[inline(never)]
 pub fn hex_digits(value: u64, digits: u32) {
     for place in (0..digits).rev() {
         let [digit, ..] = (value.wrapping_shr(place.wrapping_mul(4)) & 0xf).to_le_bytes();
@@ -24,6 +26,7 @@ pub fn hex_digits(value: u64, digits: u32) {
 }
 
 /// Prints a number with 0x in front and no more digits than it needs.
+#[inline(never)]
 pub fn hex(value: u64) {
     text("0x");
     let bits = 64_u32.wrapping_sub(value.leading_zeros());
@@ -31,6 +34,7 @@ pub fn hex(value: u64) {
 }
 
 /// Prints a number in decimal.
+#[inline(never)]
 pub fn decimal(value: u64) {
     let mut digits = [0; 20];
     let mut rest = value;
@@ -48,6 +52,7 @@ pub fn decimal(value: u64) {
 }
 
 /// Prints bytes in hexadecimal.
+#[inline(never)]
 pub fn bytes(bytes: &[u8]) {
     for byte in bytes {
         hex_digits(u64::from(*byte), 2);

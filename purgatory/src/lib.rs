@@ -20,7 +20,6 @@ pub mod status;
 pub mod verify;
 
 use abi::Config;
-use report::Progress;
 use sha256::Backend;
 use status::{Phase, STATUS};
 use verify::{Refusal, Verified};
@@ -30,17 +29,15 @@ use verify::{Refusal, Verified};
 pub fn run() -> ! {
     STATUS.enter(Phase::Entered);
     arch::prepare();
-    let mut progress = Progress::begin();
+    let verbose = abi::CONFIG.verbosity.read() != 0;
+    if verbose {
+        report::begin();
+    }
     let backend = arch::fastest_backend();
-    let verdict = verify(backend, |bytes| {
-        if let Some(progress) = &mut progress {
-            progress.hashed(bytes);
-        }
-    });
-    match verdict {
+    match verify(backend, if verbose { report::progress } else { quiet }) {
         Ok(verified) if arch::stack_is_sound() => {
-            if let Some(progress) = progress {
-                progress.end(&verified, backend);
+            if verbose {
+                report::end(&verified, backend);
             }
             STATUS.enter(Phase::Leaving);
             arch::jump()
@@ -56,33 +53,29 @@ pub fn run() -> ! {
 
 /// Does with the machine what was configured for a purgatory that cannot go on.
 pub fn finish() -> ! {
-    let config = abi::CONFIG.read();
-    if config.on_refusal != Config::RESET {
+    if abi::CONFIG.on_refusal.read() != Config::RESET {
         report::ending("halted");
         arch::halt();
     }
-    if config.delay > 0 {
+    let delay = abi::CONFIG.delay.read();
+    if delay > 0 {
         report::ending("waiting to reset");
-        arch::wait(config.delay);
+        arch::wait(delay);
     }
     report::ending("resetting");
     arch::reset()
 }
 
+const fn quiet(_: u64) {}
+
 /// Checks the loaded image with `backend` and leaves the verdict in the status record.
-fn verify(backend: Backend, mut progress: impl FnMut(u64)) -> Result<Verified, Refusal> {
+#[inline(never)]
+fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
     STATUS.begin(backend);
     let start = arch::cycles();
-    let verdict = verify::verify(
-        &abi::loaded_image(),
-        &abi::EXPECTED_DIGEST.read(),
-        backend,
-        |bytes| {
-            STATUS.bytes.write(bytes);
-            STATUS.cycles.write(arch::cycles().wrapping_sub(start));
-            progress(bytes);
-        },
-    );
+    let image = abi::loaded_image();
+    let verdict = verify::verify(&image, &abi::EXPECTED_DIGEST.read(), backend, progress);
+    STATUS.cycles.write(arch::cycles().wrapping_sub(start));
     STATUS.conclude(&verdict);
     verdict
 }
@@ -99,7 +92,7 @@ fn verify(backend: Backend, mut progress: impl FnMut(u64)) -> Result<Verified, R
 )]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
-    match Backend::from_number(backend).map(|backend| verify(backend, |_| ())) {
+    match Backend::from_number(backend).map(|backend| verify(backend, quiet)) {
         Some(Ok(_)) => 0,
         Some(Err(_)) => 1,
         None => 2,

@@ -5,7 +5,7 @@
 //! that a tool that knows what was loaded can name the one that differs.
 
 use crate::{
-    abi::{self, CONFIG, EXPECTED_DIGEST, REGIONS},
+    abi::{self, EXPECTED_DIGEST, Exported},
     arch,
     console::{bytes, decimal, hex, hex_digits, text},
     memory::Flaw,
@@ -121,7 +121,7 @@ fn measured(backend: Backend) {
 
 /// Lists the regions in use, then their fingerprints, four a line.
 fn regions(backend: Backend) {
-    let regions = REGIONS.read();
+    let regions = abi::regions();
     let used = || (0..).zip(&regions).filter(|(_, region)| region.len != 0);
     for (index, region) in used() {
         text("  region ");
@@ -160,71 +160,59 @@ fn regions(backend: Backend) {
     text(if column % 4 == 0 { "" } else { "\n" });
 }
 
-/// Tells how a check goes, where that was asked for.
-pub struct Progress {
-    cycles_per_microsecond: Option<u64>,
-    start: u64,
-    last: u64,
-}
+/// Ticks of the clock in a microsecond, 0 where that cannot be told.
+static RATE: Exported<u64> = Exported::new(0);
+/// When the check began, and when it was last spoken of.
+static BEGAN: Exported<u64> = Exported::new(0);
+static SPOKE: Exported<u64> = Exported::new(0);
 
 /// Checks that take less are not worth a line in between, in us.
 const SHORT: u64 = 2_000_000;
 /// From one line to the next, in us.
 const INTERVAL: u64 = 1_000_000;
 
-impl Progress {
-    /// Says that the purgatory was entered; `None` if nobody wants to know.
-    pub fn begin() -> Option<Self> {
-        if CONFIG.read().verbosity == 0 {
-            return None;
-        }
-        arch::open_console();
-        text("purgatory: verifying\n");
-        let now = arch::cycles();
-        Some(Self {
-            cycles_per_microsecond: arch::cycles_per_microsecond(),
-            start: now,
-            last: now,
-        })
-    }
+/// Says that the purgatory was entered.
+pub fn begin() {
+    arch::open_console();
+    text("purgatory: verifying\n");
+    RATE.write(arch::cycles_per_microsecond().unwrap_or(0));
+    let now = arch::cycles();
+    BEGAN.write(now);
+    SPOKE.write(now);
+}
 
-    /// Says how many bytes are done, about once a second.
-    pub fn hashed(&mut self, bytes: u64) {
-        let now = arch::cycles();
-        let since = |moment: u64| self.microseconds(now.wrapping_sub(moment)).unwrap_or(0);
-        if since(self.start) > SHORT && since(self.last) > INTERVAL {
-            self.last = now;
-            text("purgatory: ");
-            decimal(bytes >> 20);
-            text(" MiB verified\n");
-        }
+/// Says about once a second how many bytes are done.
+pub fn progress(bytes: u64) {
+    let now = arch::cycles();
+    let since = |moment: &Exported<u64>| microseconds(now.wrapping_sub(moment.read()));
+    if since(&BEGAN) > Some(SHORT) && since(&SPOKE) > Some(INTERVAL) {
+        SPOKE.write(now);
+        text("purgatory: ");
+        decimal(bytes >> 20);
+        text(" MiB verified\n");
     }
+}
 
-    /// Says what was verified, and how fast.
-    pub fn end(&self, verified: &Verified, backend: Backend) {
-        text("purgatory: verified ");
-        decimal(verified.bytes);
-        text(" bytes with ");
-        text(backend.name());
-        let cycles = STATUS.cycles.read();
-        match self.microseconds(cycles) {
-            Some(time) => {
-                text(" in ");
-                decimal(time / 1000);
-                text(" ms, ");
-                // Bytes in a microsecond are megabytes in a second.
-                decimal(verified.bytes.checked_div(time).unwrap_or(0));
-                text(" MB/s\n");
-            }
-            None => {
-                text(" in ");
-                decimal(cycles);
-                text(" cycles\n");
-            }
-        }
+/// Says what was verified, and how fast.
+pub fn end(verified: &Verified, backend: Backend) {
+    text("purgatory: verified ");
+    decimal(verified.bytes);
+    text(" bytes with ");
+    text(backend.name());
+    text(" in ");
+    let cycles = STATUS.cycles.read();
+    if let Some(time) = microseconds(cycles) {
+        decimal(time / 1000);
+        text(" ms, ");
+        // Bytes in a microsecond are megabytes in a second.
+        decimal(verified.bytes.checked_div(time).unwrap_or(0));
+        text(" MB/s\n");
+    } else {
+        decimal(cycles);
+        text(" cycles\n");
     }
+}
 
-    fn microseconds(&self, cycles: u64) -> Option<u64> {
-        cycles.checked_div(self.cycles_per_microsecond?)
-    }
+fn microseconds(cycles: u64) -> Option<u64> {
+    cycles.checked_div(RATE.read())
 }

@@ -83,25 +83,20 @@ impl Uart {
 
 /// Takes the configured consoles into use.
 pub fn open_console() {
-    let config = CONFIG.read();
-    LIVE.write(config.consoles);
-    for (console, uart) in uarts(&config) {
-        if config.uart_divisor != 0 {
-            attempt(console, || {
-                uart.set_divisor(config.uart_divisor);
-                true
-            });
-        }
+    LIVE.write(CONFIG.consoles.read());
+    let divisor = CONFIG.uart_divisor.read();
+    if divisor != 0 {
+        each_uart(|uart| {
+            uart.set_divisor(divisor);
+            true
+        });
     }
 }
 
 /// Writes one byte to every console that still works.
+#[inline(never)]
 pub fn console_byte(byte: u8) {
-    for (console, uart) in uarts(&CONFIG.read()) {
-        attempt(console, || {
-            (byte != b'\n' || uart.send(b'\r')) && uart.send(byte)
-        });
-    }
+    each_uart(|uart| (byte != b'\n' || uart.send(b'\r')) && uart.send(byte));
     attempt(Config::CONSOLE_DEBUG, || {
         outb(0xe9, byte);
         true
@@ -110,6 +105,18 @@ pub fn console_byte(byte: u8) {
         show(byte);
         true
     });
+}
+
+/// Uses both UARTs, if they are live.
+fn each_uart(access: impl Fn(Uart) -> bool) {
+    let ports = Uart::Ports(CONFIG.uart_port.read());
+    let memory = Uart::Memory(CONFIG.uart_mmio.read());
+    for (console, uart) in [
+        (Config::CONSOLE_PORT, ports),
+        (Config::CONSOLE_MMIO, memory),
+    ] {
+        attempt(console, || access(uart));
+    }
 }
 
 /// Uses a live console; it is dead once that faults or returns false.
@@ -121,13 +128,6 @@ fn attempt(console: u32, mut access: impl FnMut() -> bool) {
             LIVE.write(LIVE.read() & !console);
         }
     }
-}
-
-const fn uarts(config: &Config) -> [(u32, Uart); 2] {
-    [
-        (Config::CONSOLE_PORT, Uart::Ports(config.uart_port)),
-        (Config::CONSOLE_MMIO, Uart::Memory(config.uart_mmio)),
-    ]
 }
 
 /// Shows a byte on the VGA text screen: 80 columns, 25 rows, from the top, and

@@ -59,7 +59,23 @@ pub(super) extern "sysv64" fn exception(frame: &mut Frame) {
 fn report(frame: &Frame) -> ! {
     let address = x86_64::registers::control::Cr2::read_raw();
     STATUS.faulted(frame.vector, frame.error, frame.rip, address);
-    let [r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax] = frame.registers;
+    let [
+        r15,
+        r14,
+        r13,
+        r12,
+        r11,
+        r10,
+        r9,
+        r8,
+        rdi,
+        rsi,
+        rbp,
+        rbx,
+        rdx,
+        rcx,
+        rax,
+    ] = frame.registers;
     report::exception(&report::Exception {
         vector: frame.vector,
         error: frame.error,

@@ -149,7 +149,9 @@ pub fn wait(seconds: u32) {
     /// Cycles in a microsecond of a CPU faster than any.
     const FASTEST: u64 = 8_000;
     let rate = cycles_per_microsecond().unwrap_or(FASTEST);
-    let span = rate.saturating_mul(u64::from(seconds)).saturating_mul(1_000_000);
+    let span = rate
+        .saturating_mul(u64::from(seconds))
+        .saturating_mul(1_000_000);
     let start = cycles();
     while cycles().wrapping_sub(start) < span {
         core::hint::spin_loop();

@@ -22,9 +22,7 @@ pub use {
     clock::cycles_per_microsecond,
     console::{console_byte, open_console},
     features::fastest_backend,
-    machine::{
-        ADDRESS_LIMIT, cycles, guarded, halt, jump, prepare, reset, stack_is_sound, wait,
-    },
+    machine::{ADDRESS_LIMIT, cycles, guarded, halt, jump, prepare, reset, stack_is_sound, wait},
 };
 
 use crate::sha256::{BLOCK, Backend, compress_portable};
