@@ -34,7 +34,8 @@ pub fn run() -> ! {
         report::begin();
     }
     let backend = arch::fastest_backend();
-    match verify(backend, if verbose { report::progress } else { quiet }) {
+    let progress = if verbose { tell } else { note };
+    match verify(backend, progress) {
         Ok(verified) if arch::stack_is_sound() => {
             if verbose {
                 report::end(&verified, backend);
@@ -66,7 +67,16 @@ pub fn finish() -> ! {
     arch::reset()
 }
 
-const fn quiet(_: u64) {}
+/// Notes how many bytes are hashed.
+fn note(bytes: u64) {
+    STATUS.bytes.write(bytes);
+}
+
+/// Notes it, and says so now and then.
+fn tell(bytes: u64) {
+    note(bytes);
+    report::progress(bytes);
+}
 
 /// Checks the loaded image with `backend` and leaves the verdict in the status record.
 #[inline(never)]
@@ -92,7 +102,7 @@ fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
 )]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
-    match Backend::from_number(backend).map(|backend| verify(backend, quiet)) {
+    match Backend::from_number(backend).map(|backend| verify(backend, note)) {
         Some(Ok(_)) => 0,
         Some(Err(_)) => 1,
         None => 2,
