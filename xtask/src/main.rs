@@ -3,12 +3,10 @@
 mod arch;
 mod build;
 mod channel;
-#[cfg_attr(not(test), expect(dead_code, reason = "the linux command is next"))]
 mod gdb;
+mod linux;
 mod process;
-#[expect(dead_code, reason = "the boot and linux commands are next")]
 mod qemu;
-#[expect(dead_code, reason = "the boot and linux commands are next")]
 mod qmp;
 mod toolchain;
 mod wrap;
@@ -32,12 +30,15 @@ struct Cli {
 enum Task {
     /// Build the blob and prove it position independent
     Build(build::Options),
+    /// Load the blob by kexec_file_load(2) in real kernels and start it
+    Linux(linux::Arguments),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Task::Build(options) => build::run(options),
+        Task::Linux(arguments) => linux::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

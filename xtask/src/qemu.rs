@@ -99,6 +99,12 @@ impl Machine {
         self
     }
 
+    /// Appends one argument of QEMU.
+    pub(crate) fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
     /// Adds the next serial port, logged and heard as `channel`.
     pub(crate) fn serial(mut self, channel: &str) -> Result<Self> {
         self.listen(channel)?;
