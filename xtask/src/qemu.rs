@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -156,14 +156,9 @@ impl Machine {
     ///
     /// The run ends with the calling thread, if it was not ended before.
     pub(crate) fn start(mut self) -> Result<Run> {
-        let monitor = self.inherit()?;
-        let descriptor = self
-            .inherited
-            .last()
-            .map_or(-1, |socket| socket.as_raw_fd());
-        self.command
-            .arg("-chardev")
-            .arg(format!("socket,id=monitor,fd={descriptor}"));
+        let (monitor, descriptor) = self.inherit()?;
+        let device = format!("socket,id=monitor,fd={descriptor}");
+        self.command.args(["-chardev", &device]);
         self.command.args(["-mon", "chardev=monitor,mode=control"]);
 
         let errors = self.directory.join("stderr.log");
@@ -217,27 +212,23 @@ impl Machine {
 
     /// Defines a character device whose other end is ours.
     fn listen(&mut self, channel: &str) -> Result<()> {
-        let socket = self.inherit()?;
-        let descriptor = self
-            .inherited
-            .last()
-            .map_or(-1, |socket| socket.as_raw_fd());
+        let (socket, descriptor) = self.inherit()?;
+        let device = format!("socket,id={channel},fd={descriptor}");
+        self.command.args(["-chardev", &device]);
         let log = self.log(channel);
-        self.command.arg("-chardev").arg(format!(
-            "socket,id={channel},fd={descriptor},logfile={}",
-            quoted(&log)
-        ));
-        let heard = Some(Heard::new(socket)?);
+        let file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let heard = Some(Heard::new(socket, file)?);
         self.channels
             .insert(channel.to_owned(), Channel { log, heard });
         Ok(())
     }
 
-    /// Makes a socket pair, keeps QEMU's end and returns ours.
-    fn inherit(&mut self) -> Result<UnixStream> {
+    /// Makes a socket pair; returns our end and the number of QEMU's.
+    fn inherit(&mut self) -> Result<(UnixStream, RawFd)> {
         let (ours, theirs) = UnixStream::pair()?;
+        let descriptor = theirs.as_raw_fd();
         self.inherited.push(theirs.into());
-        Ok(ours)
+        Ok((ours, descriptor))
     }
 }
 
