@@ -11,9 +11,10 @@ pub mod guest;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Port of QEMU's `isa-debugcon` that both guests speak on: neither COM1 nor
+/// Port of QEMU's `isa-debugcon` that both guests speak on: not 0x402, where the
+/// firmware speaks, and neither COM1 nor
 /// 0xE9, which belong to the purgatory.
-pub const TALK_PORT: u16 = 0x402;
+pub const TALK_PORT: u16 = 0x5e9;
 
 /// Port of QEMU's `isa-debug-exit`.
 pub const EXIT_PORT: u16 = 0xf4;

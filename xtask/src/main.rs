@@ -1,13 +1,26 @@
 //! `cargo xtask`: builds the purgatory, proves its promises, and boots it.
+//!
+//! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
 mod arch;
+mod boot;
 mod build;
+mod bzimage;
+mod case;
 mod channel;
+mod check;
+mod failure;
+#[cfg(test)]
+mod fixture;
 mod gdb;
+mod image;
 mod linux;
+mod loader;
 mod process;
+mod progress;
 mod qemu;
 mod qmp;
+mod test;
 mod toolchain;
 mod wrap;
 
@@ -30,23 +43,25 @@ struct Cli {
 enum Task {
     /// Build the blob and prove it position independent
     Build(build::Options),
+    /// Check a blob against everything that its loaders rely on
+    Check(check::Arguments),
+    /// Boot the blob between two kernels under QEMU
+    Boot(boot::Options),
     /// Load the blob by kexec_file_load(2) in real kernels and start it
     Linux(linux::Arguments),
+    /// Run every proof: host tests, the checker, the boot cases
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match &cli.command {
+    failure::exit_code(match &cli.command {
         Task::Build(options) => build::run(options),
+        Task::Check(options) => check::run(options),
+        Task::Boot(options) => boot::run(options),
         Task::Linux(arguments) => linux::run(arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+        Task::Test(options) => test::run(options),
+    })
 }
 
 /// The folder of the workspace.

@@ -114,10 +114,10 @@ impl Machine {
         Ok(self)
     }
 
-    /// Adds the byte port 0xE9, logged and heard as `channel`.
-    pub(crate) fn debugcon(mut self, channel: &str) -> Result<Self> {
+    /// Adds a byte port to write to, logged and heard as `channel`.
+    pub(crate) fn debugcon(mut self, channel: &str, port: u16) -> Result<Self> {
         self.listen(channel)?;
-        let device = format!("isa-debugcon,iobase=0xe9,chardev={channel}");
+        let device = format!("isa-debugcon,iobase={port:#x},chardev={channel}");
         self.command.args(["-device", &device]);
         Ok(self)
     }
@@ -150,6 +150,11 @@ impl Machine {
         self.command.args(["-gdb", "chardev:gdb"]);
         self.debugger = Some(directory);
         Ok(self)
+    }
+
+    /// Returns the directory of this run's logs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts QEMU and returns once its machine is built.
@@ -313,7 +318,20 @@ impl Run {
 
     /// Waits until QEMU ends by itself.
     pub(crate) fn wait_exit(&mut self) -> Result<Exit> {
-        let Some(status) = self.wait_until(self.deadline)? else {
+        loop {
+            if let Some(exit) = self.wait_exit_for(self.time)? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Waits for a while, within the deadline, for QEMU to end by itself.
+    pub(crate) fn wait_exit_for(&mut self, time: Duration) -> Result<Option<Exit>> {
+        let moment = self.deadline.min(Instant::now() + time);
+        let Some(status) = self.wait_until(moment)? else {
+            if moment < self.deadline {
+                return Ok(None);
+            }
             let limit = self.time.as_secs();
             bail!("QEMU still ran after {limit} s\n{}", self.report());
         };
@@ -326,10 +344,16 @@ impl Run {
         {
             heard.wait(&[], self.deadline);
         }
-        Ok(Exit {
+        Ok(Some(Exit {
             code: status.code(),
             reason,
-        })
+        }))
+    }
+
+    /// Tells whether the guest's CPU waits in HLT.
+    pub(crate) fn is_halted(&mut self) -> Result<bool> {
+        let registers = self.monitor()?.human("info registers")?;
+        Ok(registers.contains("HLT=1"))
     }
 
     /// Returns the monitor.
@@ -459,7 +483,7 @@ mod tests {
         let machine = Machine::new("self-test", LIMIT)?.args(["-machine", "q35", "-bios"]);
         let machine = machine
             .args([file.path()])
-            .debugcon("debug")?
+            .debugcon("debug", 0xe9)?
             .debuggable()?;
         let mut run = machine.start()?;
         run.wait_for("debug", "h")?;

@@ -83,6 +83,12 @@ impl Monitor {
         self.execute("pmemsave", arguments).map(drop)
     }
 
+    /// Runs a command of the human monitor, for what QMP cannot tell.
+    pub(crate) fn human(&mut self, command: &str) -> Result<String> {
+        let said = self.execute("human-monitor-command", json!({ "command-line": command }))?;
+        Ok(said.as_str().unwrap_or_default().to_owned())
+    }
+
     /// Reads to the end of the connection and returns why QEMU shut down.
     ///
     /// `-no-reboot` turns a reset into exit code 0: only this tells them apart.

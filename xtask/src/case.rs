@@ -1,0 +1,272 @@
+//! Turns one row of the case table into an image: the loader's part, on the host.
+
+use anyhow::{Context, Result};
+use object::{Object, ObjectSegment};
+use purgatory_tests::{
+    BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, Mapping, Plan, Range,
+    cases::{Case, Damage, Layout, Pick, Place, Profile},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    image::{Image, Memory, PAGE, page_up},
+    loader::{Kernel, Loaded},
+};
+
+/// Where the RAM disk of the cases lies.
+const RAM_DISK: u64 = 0x0200_0000;
+/// Where the small segments of [`Layout::Sixteen`] begin.
+const SMALL: u64 = 0x0300_0000;
+/// Physical memory of a purgatory that is mapped elsewhere.
+const MAPPED: u64 = 0x0400_0000;
+/// Boot parameters: below 640 KiB, as kernels place them on small machines.
+const PARAMETERS: u64 = 0x7_0000;
+
+/// A finished image, and where to look at the purgatory while it runs.
+pub(crate) struct Prepared {
+    pub(crate) image: Image,
+    /// Physical address of `purgatory_status`.
+    pub(crate) status: u64,
+    /// What is verified.
+    pub(crate) regions: Vec<Range>,
+}
+
+/// Lays out a case with this blob and this payload.
+pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepared> {
+    let mut memory = Memory::new(case.memory, 8 << 20)?;
+    let mut segments = segments(case.layout, payload)?;
+    for (range, _) in &segments {
+        memory.take(Range {
+            start: range.start & !(PAGE - 1),
+            len: page_up(range.end()) - (range.start & !(PAGE - 1)),
+        })?;
+    }
+
+    // Placed once to learn its size, then where it belongs.
+    let size = Loaded::place(blob, 0x10_0000, Kernel::V7_2)?.memsz;
+    let (virt, phys) = match case.place {
+        // One page more on either side for the canaries.
+        Place::Top => {
+            let start = memory.place(size + 2 * PAGE, PAGE, 0x3000)? + PAGE;
+            (start, start)
+        }
+        Place::At(start) => (start, start),
+        Place::Below(end) => (end - size, end - size),
+        Place::Mapped(virt) => (virt, MAPPED),
+    };
+    let mut loaded = Loaded::place(blob, virt, Kernel::V7_2)?;
+    let purgatory = Range {
+        start: virt,
+        len: size,
+    };
+
+    let regions = table(case.layout, &segments);
+    let digest = hash(&regions, &segments);
+    let registers = registers(&loaded, payload)?;
+    loaded.set_symbol("entry64_regs", &words(&registers))?;
+    let mut told = regions.clone();
+    if let Some(last) = told.iter_mut().rev().find(|region| region.len > 0) {
+        match case.damage {
+            Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
+            Damage::StartsAtZero => last.start = 0,
+            _ => (),
+        }
+    }
+    loaded.set_symbol(
+        "purgatory_sha_regions",
+        &words(
+            &told
+                .iter()
+                .flat_map(|region| [region.start, region.len])
+                .collect::<Vec<_>>(),
+        ),
+    )?;
+    let mut expected = digest;
+    if case.damage == Damage::Digest
+        && let Some(byte) = expected.last_mut()
+    {
+        *byte ^= 1;
+    }
+    loaded.set_symbol("purgatory_sha256_digest", &expected)?;
+
+    let mut image = Image::new(&memory);
+    segments.push((purgatory, loaded.buf.clone()));
+    for (range, bytes) in &segments {
+        image.add(*range, bytes)?;
+    }
+    fill_plan(&mut image.plan, case, &loaded, purgatory, &registers);
+    for (slot, region) in image.plan.regions.iter_mut().zip(&regions) {
+        *slot = *region;
+    }
+    image.plan.digest = digest;
+    if case.place == Place::Mapped(virt) {
+        image.plan.mappings[0] = Mapping {
+            virt: Range {
+                start: virt - PAGE,
+                len: size + 2 * PAGE,
+            },
+            phys: phys - PAGE,
+        };
+    }
+    if let Damage::Flip { region, byte } = case.damage {
+        let used: Vec<_> = regions.iter().filter(|region| region.len > 0).collect();
+        let region = used
+            .get(pick(region, used.len() as u64) as usize)
+            .context("a case flips a bit of an empty image")?;
+        image.plan.flips[0] = Flip {
+            at: region.start + pick(byte, region.len),
+            mask: 0x10,
+        };
+    }
+    Ok(Prepared {
+        image,
+        status: loaded.symbol_address("purgatory_status")? - virt + phys,
+        regions,
+    })
+}
+
+fn fill_plan(
+    plan: &mut Plan,
+    case: &Case,
+    loaded: &Loaded<'_>,
+    purgatory: Range,
+    registers: &[u64; 17],
+) {
+    for (flag, wanted) in [
+        (FIVE_LEVELS, case.five_levels),
+        (DEBUG_IDT, case.profile == Profile::DebugIdt),
+        (DIRTY, case.dirty),
+    ] {
+        if wanted {
+            plan.flags |= flag;
+        }
+    }
+    plan.entry = loaded.entry;
+    plan.purgatory = purgatory;
+    plan.canaries = 1;
+    plan.registers = *registers;
+}
+
+/// The register image: a value of its own in each register, so that a mix-up
+/// shows; rsp as the loader sets it, rdi for `bootloader_api`, rip last.
+fn registers(loaded: &Loaded<'_>, payload: &[u8]) -> Result<[u64; 17]> {
+    let mut registers: [u64; 17] =
+        std::array::from_fn(|index| 0x0101_0101_0101_0100 * (index as u64 + 1) + 0x5a);
+    registers[4] = loaded.symbol_address("stack_end")?;
+    registers[7] = BOOT_INFO_AT;
+    registers[16] = object::File::parse(payload)?.entry();
+    Ok(registers)
+}
+
+/// The segments of a layout: first and last around the payload.
+fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec<u8>)>> {
+    let mut segments = vec![(
+        Range {
+            start: PARAMETERS,
+            len: 2 * PAGE,
+        },
+        noise(1, 5000),
+    )];
+    segments.push(flatten(payload)?);
+    segments.push((
+        Range {
+            start: RAM_DISK,
+            len: 320 * PAGE,
+        },
+        noise(2, 1_300_001),
+    ));
+    if layout == Layout::Sixteen {
+        for index in 0..13_u64 {
+            let start = SMALL + index * 3 * PAGE + index * 7;
+            let len = 4099 + index * 501;
+            segments.push((Range { start, len }, noise(index + 3, len / 2)));
+        }
+    }
+    Ok(segments)
+}
+
+/// The region table of a layout.
+fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
+    let mut regions: Vec<Range> = segments.iter().map(|(range, _)| *range).collect();
+    match layout {
+        Layout::Three | Layout::Sixteen => (),
+        Layout::Gaps => {
+            let gap = Range::default();
+            regions = regions
+                .into_iter()
+                .flat_map(|region| [gap, gap, region, gap])
+                .collect();
+        }
+        Layout::Overlap => regions.push(Range {
+            start: RAM_DISK + 1000,
+            len: 70_003,
+        }),
+        Layout::Empty => regions.clear(),
+    }
+    regions.resize(16, Range::default());
+    regions
+}
+
+/// Hashes the regions over the memory that the segments make up.
+fn hash(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> [u8; 32] {
+    let mut message = Sha256::new();
+    for region in regions.iter().filter(|region| region.len > 0) {
+        for (range, bytes) in segments {
+            if range.start <= region.start && region.end() <= range.end() {
+                let mut whole = bytes.clone();
+                whole.resize(range.len as usize, 0);
+                let from = (region.start - range.start) as usize;
+                message.update(&whole[from..from + region.len as usize]);
+            }
+        }
+    }
+    message.finalize().into()
+}
+
+/// One segment of a linked program: everything from its first to its last byte.
+fn flatten(program: &[u8]) -> Result<(Range, Vec<u8>)> {
+    let file = object::File::parse(program)?;
+    let start = file
+        .segments()
+        .map(|s| s.address())
+        .min()
+        .context("the payload is empty")?;
+    let end = file
+        .segments()
+        .map(|s| s.address() + s.size())
+        .max()
+        .unwrap_or(start);
+    let len = page_up(end - start);
+    let mut bytes = vec![0; len as usize];
+    for segment in file.segments() {
+        let data = segment.data()?;
+        let from = (segment.address() - start) as usize;
+        bytes[from..from + data.len()].copy_from_slice(data);
+    }
+    Ok((Range { start, len }, bytes))
+}
+
+/// Bytes that look like nothing, the same every time (xorshift64).
+fn noise(seed: u64, len: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
+
+const fn pick(which: Pick, len: u64) -> u64 {
+    match which {
+        Pick::First => 0,
+        Pick::Middle => len / 2,
+        Pick::Last => len.saturating_sub(1),
+    }
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}

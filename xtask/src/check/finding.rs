@@ -1,0 +1,88 @@
+//! What a check found out about one promise.
+
+/// How many details of one kind are printed; a hostile file has thousands.
+const DETAILS_MAX: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Held,
+    Broken,
+    /// Works today, or cannot be told from the file.
+    Doubtful,
+    Skipped,
+    /// Not a promise of this blob.
+    Informed,
+}
+
+impl Verdict {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Held => "ok",
+            Self::Broken => "FAIL",
+            Self::Doubtful => "warn",
+            Self::Skipped => "skip",
+            Self::Informed => "info",
+        }
+    }
+}
+
+/// Collected while a check runs; nothing collected means the promise is held.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    broken: Vec<String>,
+    doubtful: Vec<String>,
+    skipped: Option<String>,
+    note: Option<String>,
+    information: bool,
+}
+
+impl Finding {
+    pub(super) fn broken(&mut self, what: impl Into<String>) {
+        self.broken.push(what.into());
+    }
+
+    pub(super) fn doubtful(&mut self, what: impl Into<String>) {
+        self.doubtful.push(what.into());
+    }
+
+    /// Records that the promise could not be judged.
+    pub(super) fn skipped(&mut self, reason: impl Into<String>) {
+        self.skipped = Some(reason.into());
+    }
+
+    /// Adds a figure to a promise that is held.
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        self.note = Some(note.into());
+    }
+
+    /// Makes it information: the blob never promised this.
+    pub(super) const fn inform(&mut self) {
+        self.information = true;
+    }
+
+    pub(super) const fn verdict(&self) -> Verdict {
+        if self.information {
+            Verdict::Informed
+        } else if !self.broken.is_empty() {
+            Verdict::Broken
+        } else if !self.doubtful.is_empty() {
+            Verdict::Doubtful
+        } else if self.skipped.is_some() {
+            Verdict::Skipped
+        } else {
+            Verdict::Held
+        }
+    }
+
+    /// Returns what to print, the verdict's own kind first.
+    pub(super) fn details(&self) -> impl Iterator<Item = String> {
+        let found = [&self.broken, &self.doubtful];
+        let all = found.into_iter().flatten().cloned();
+        let total = found.map(Vec::len).iter().sum::<usize>();
+        let rest = total.saturating_sub(DETAILS_MAX);
+        let more = (rest > 0).then(|| format!("and {rest} more"));
+        let other = self.skipped.as_ref().or(self.note.as_ref());
+        let other = other.filter(|_| total == 0).cloned();
+        all.take(DETAILS_MAX).chain(more).chain(other)
+    }
+}

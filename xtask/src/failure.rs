@@ -1,0 +1,42 @@
+//! How a command ends: the one place that turns an error into an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// An error that is more than "it failed"; any other exits 1 with its text.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command cannot be done as it was given: exit code 2.
+    Usage(String),
+    /// The command has printed what is wrong: exit code 1, nothing to add.
+    Reported,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => formatter.write_str(message),
+            Self::Reported => formatter.write_str("the check failed"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Prints what is still to be said and returns the exit code.
+pub(crate) fn exit_code(outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    match error.downcast_ref() {
+        Some(Failure::Reported) => ExitCode::from(1),
+        Some(Failure::Usage(_)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+        None => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The loader's last change to the bytes: relocations, by the rules of
+//! `kexec_apply_relocations` and `arch_kexec_apply_relocations_add`.
+
+use object::elf::{self, SymbolSection};
+
+use super::{LoadError, Loaded, Relocation, Section, Symbol};
+
+impl Loaded<'_> {
+    /// Applies every relocation as `kexec_apply_relocations` does.
+    pub(super) fn relocate(&mut self) -> Result<(), LoadError> {
+        let count = self.file.sections.len();
+        for index in 0..count {
+            let section = self.file.sections[index];
+            if section.kind != elf::SHT_RELA && section.kind != elf::SHT_REL {
+                continue;
+            }
+            if section.info >= count || section.link >= count {
+                return Err(LoadError::Silent {
+                    errno: "ENOEXEC",
+                    reason: format!("{section} names a section that does not exist"),
+                });
+            }
+            let target = self.file.sections[section.info];
+            let symbols = self.file.sections[section.link];
+            if !target.is_alloc() || symbols.link >= count {
+                continue;
+            }
+            if section.kind == elf::SHT_REL {
+                return Err(LoadError::Refused {
+                    log: "REL relocation unsupported.".into(),
+                    meaning: "only RELA is",
+                });
+            }
+            let symbols: Vec<_> = self.file.symbols(&symbols)?.collect();
+            for relocation in self.file.relocations(&section)? {
+                self.apply(&relocation, &target, &symbols)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies one entry as `arch_kexec_apply_relocations_add` does.
+    fn apply(
+        &mut self,
+        relocation: &Relocation,
+        target: &Section<'_>,
+        symbols: &[Symbol<'_>],
+    ) -> Result<(), LoadError> {
+        let place = format!("{target}+{:#x}", relocation.offset);
+        let Some(symbol) = symbols.get(relocation.symbol) else {
+            return Err(LoadError::Unchecked(format!(
+                "the relocation at {place} uses symbol {}, beyond its table",
+                relocation.symbol
+            )));
+        };
+        let base = self.base(symbol, &place)?;
+        let value = base
+            .wrapping_add(symbol.value)
+            .wrapping_add_signed(relocation.addend);
+        let start = self.layout.offset(target).expect("the target is loaded");
+        let address = (self.mem + start).wrapping_add(relocation.offset);
+        let overflow = || {
+            Err(LoadError::Refused {
+                log: format!(
+                    "Overflow in relocation type {} value {value:#x}",
+                    relocation.kind.0
+                ),
+                meaning: "the address does not fit in 32 bits",
+            })
+        };
+        let bytes = match relocation.kind {
+            elf::R_X86_64_NONE => return Ok(()),
+            elf::R_X86_64_64 => value.to_le_bytes().to_vec(),
+            elf::R_X86_64_32 => match u32::try_from(value) {
+                Ok(value) => value.to_le_bytes().to_vec(),
+                Err(_) => return overflow(),
+            },
+            elf::R_X86_64_32S => match i32::try_from(value.cast_signed()) {
+                Ok(value) => value.to_le_bytes().to_vec(),
+                Err(_) => return overflow(),
+            },
+            // The kernel keeps the low half, whatever the distance.
+            elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => {
+                (value.wrapping_sub(address) as u32).to_le_bytes().to_vec()
+            }
+            kind => {
+                return Err(LoadError::Refused {
+                    log: format!("Unknown rela relocation: {}", kind.0),
+                    meaning: "the kernel knows 64, 32, 32S, PC32 and PLT32",
+                });
+            }
+        };
+        let end = relocation.offset.checked_add(bytes.len() as u64);
+        if target.is_nobits() || end.is_none_or(|end| end > target.size) {
+            return Err(LoadError::Unchecked(format!(
+                "the relocation at {place} writes outside the section's bytes"
+            )));
+        }
+        self.buf[(start + relocation.offset) as usize..][..bytes.len()].copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    /// Returns the address that a symbol's value counts from.
+    fn base(&self, symbol: &Symbol<'_>, place: &str) -> Result<u64, LoadError> {
+        let refused = |log, meaning| Err(LoadError::Refused { log, meaning });
+        let section = usize::from(symbol.section.0);
+        if symbol.name == Some("") && section >= self.file.sections.len() {
+            return Err(LoadError::Unchecked(format!(
+                "the relocation at {place} uses a nameless symbol of section {section}, \
+                 whose name the kernel looks up beyond the headers"
+            )));
+        }
+        match symbol.section {
+            elf::SHN_UNDEF => refused(
+                format!("Undefined symbol: {}", symbol.label()),
+                "nothing resolves it at load time, weak or not",
+            ),
+            elf::SHN_COMMON => refused(
+                format!("symbol '{}' in common section", symbol.label()),
+                "nobody allocates it",
+            ),
+            elf::SHN_ABS => Ok(0),
+            SymbolSection(_) if section >= self.file.sections.len() => refused(
+                format!("Invalid section {section} for symbol {}", symbol.label()),
+                "there is no such section",
+            ),
+            SymbolSection(_) => match self.layout.offsets[section] {
+                Some(offset) => Ok(self.mem + offset),
+                None => Err(LoadError::Unchecked(format!(
+                    "the relocation at {place} uses {} in {}, which is not loaded",
+                    symbol.label(),
+                    self.file.sections[section]
+                ))),
+            },
+        }
+    }
+}

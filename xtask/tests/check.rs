@@ -1,0 +1,84 @@
+//! `xtask check` as a user meets it: output lines and exit codes.
+
+#[path = "../src/fixture.rs"]
+mod fixture;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the command and returns its exit code, output and errors.
+fn check(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let output = command.arg("check").args(arguments).output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code(), stdout, stderr)
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().into()
+}
+
+#[test]
+fn exits_0_when_every_promise_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = write(folder.path(), "ours.ro", &fixture::assemble(fixture::GREEN));
+    let (code, stdout, stderr) = check(&[&ours]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert_eq!(stdout.lines().last(), Some("27 held, 0 broken"));
+
+    let stock = fixture::compile(fixture::FOREIGN, fixture::STOCK_FLAGS);
+    let stock = write(folder.path(), "stock.ro", &stock);
+    let (code, stdout, _) = check(&[&stock, "--kernel", "7.2"]);
+    assert_eq!(code, Some(0), "{stdout}");
+    assert_eq!(stdout.lines().last(), Some("18 held, 0 broken, 1 doubtful"));
+}
+
+#[test]
+fn exits_1_when_a_promise_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let low = "_start: .long _start\n.global purgatory_start\n.text\npurgatory_start: ret\n";
+    let low = write(folder.path(), "low.ro", &fixture::assemble(low));
+    let (code, stdout, stderr) = check(&[&low, "--load-at", "0x123456789000"]);
+    assert_eq!((code, stderr.as_str()), (Some(1), ""), "{stdout}");
+    let overflow = "at 0x123456789000: Overflow in relocation type 10 value 0x123456789000";
+    assert!(stdout.contains(overflow), "{stdout}");
+    assert!(
+        stdout.lines().last().unwrap().contains(" broken"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn exits_2_when_there_is_nothing_to_judge() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().to_str().unwrap();
+    let text = write(folder.path(), "text", b"#!/bin/sh\n");
+    let empty = write(folder.path(), "empty", b"");
+    let blob = write(folder.path(), "ours.ro", &fixture::assemble(fixture::GREEN));
+    let missing = format!("{here}/missing");
+    let cases: [(&[&str], &str); 7] = [
+        (&[&missing], "cannot read"),
+        (&[here], "Is a directory"),
+        (&[&text], "is not an ELF file: give the blob itself"),
+        (&[&empty], "is not an ELF file: give the blob itself"),
+        (
+            &[&blob, "--kernel", "6.2"],
+            "a similar value exists: '6.12'",
+        ),
+        (&[&blob, "--load-at", "0x3001"], "multiples of 0x1000 only"),
+        (&[], "<FILE>"),
+    ];
+    for (arguments, says) in cases {
+        let (code, stdout, stderr) = check(arguments);
+        assert_eq!(
+            (code, stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+    }
+}
