@@ -75,7 +75,8 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     let script = fs::read_to_string(root().join("linker/purgatory.ld"))?;
     let near = write_script(&script, out, "near", 0)?;
     let far = write_script(&script, out, "far", FAR_BASE)?;
-    let object = out.join("purgatory.o");
+    // Beside cargo's own output, and as lasting: cargo makes it only when it compiles.
+    let object = folder(toolchain).join("purgatory.o");
     let independent = compile(
         arch,
         toolchain,
@@ -96,7 +97,7 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     let relocatable = out.join("purgatory.ro");
     let file = wrap::wrap(arch, &fs::read(&elf)?, &bytes)?;
     fs::write(&relocatable, file)?;
-    for scrap in [&object, &moved, &near, &far] {
+    for scrap in [&moved, &near, &far] {
         fs::remove_file(scrap)?;
     }
     Ok(Blob { elf, relocatable })
@@ -122,9 +123,7 @@ pub(crate) fn compile(
         .chain([linker.as_str(), remap.as_str()])
         .chain(flags.iter().copied())
         .collect();
-    let folder = root()
-        .join("target")
-        .join(format!("freestanding-{}", toolchain.core));
+    let folder = folder(toolchain);
     let mut command = Command::new(&toolchain.cargo);
     command
         .current_dir(root())
@@ -149,6 +148,13 @@ pub(crate) fn compile(
     }
     process::output(&mut command).with_context(|| format!("{package} does not build"))?;
     Ok(folder.join(arch.target()).join("blob").join(package))
+}
+
+/// Where cargo puts what is freestanding.
+fn folder(toolchain: &Toolchain) -> PathBuf {
+    root()
+        .join("target")
+        .join(format!("freestanding-{}", toolchain.core))
 }
 
 /// Writes the linker script with a literal base in front: lld ignores `--defsym`
