@@ -294,9 +294,7 @@ impl Run {
         channel: &str,
         needles: &[&str],
     ) -> Result<(usize, Instant)> {
-        let deadline = self.deadline;
-        let heard = self.heard(channel)?;
-        let problem = match heard.wait(needles, deadline) {
+        let problem = match self.listen(channel, needles, self.deadline)? {
             Wait::Found(index, moment) => return Ok((index, moment)),
             Wait::Closed => "QEMU ended before",
             Wait::TimedOut => "the time was over before",
@@ -306,6 +304,17 @@ impl Run {
             "{problem} {channel} said {needles:?} (limit {limit} s)\n{}",
             self.report()
         )
+    }
+
+    /// Waits as [`Run::wait_for_any`] does, but until `moment` and without error.
+    pub(crate) fn listen(
+        &mut self,
+        channel: &str,
+        needles: &[&str],
+        moment: Instant,
+    ) -> Result<Wait> {
+        let moment = moment.min(self.deadline);
+        Ok(self.heard(channel)?.wait(needles, moment))
     }
 
     /// Types `text` into `channel`.

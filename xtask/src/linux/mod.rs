@@ -3,28 +3,31 @@
 //! Each kernel's embedded purgatory is replaced by the blob under test, the
 //! kernel is booted, and its own kexec_file_load(2) loads the blob. Nothing
 //! else of the kernel is touched, and the second kernel is the original file.
+mod corrupt;
 mod fetch;
-mod image;
 mod initramfs;
 mod scenario;
+mod vmlinux;
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use std::{fmt, fs, thread};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use corrupt::Target;
 use fetch::PACKAGES;
-use image::Slot;
 use initramfs::Parts;
 use scenario::{Setup, Way};
+use vmlinux::Slot;
 
-use crate::build;
+use crate::arch::Arch;
 use crate::qemu::target_directory;
+use crate::{build, toolchain};
 
 /// How many guests run at once.
 const AT_ONCE: usize = 2;
@@ -56,8 +59,38 @@ enum Scenario {
     Kexec,
     /// A panic into a capture kernel.
     Crash,
+    /// One bit flipped after the load, which must be refused.
+    Corrupt,
+    /// All of these.
     All,
 }
+
+/// What one run does.
+#[derive(Clone, Copy, Debug)]
+enum Test {
+    Start(Way),
+    Corrupt(Way, Target),
+}
+
+/// The runs of each scenario, in this order.
+const TESTS: [(Scenario, Test); 7] = [
+    (Scenario::Kexec, Test::Start(Way::Normal)),
+    (Scenario::Crash, Test::Start(Way::Crash)),
+    (
+        Scenario::Corrupt,
+        Test::Corrupt(Way::Normal, Target::Segment),
+    ),
+    (
+        Scenario::Corrupt,
+        Test::Corrupt(Way::Crash, Target::Segment),
+    ),
+    (Scenario::Corrupt, Test::Corrupt(Way::Crash, Target::Digest)),
+    (Scenario::Corrupt, Test::Corrupt(Way::Crash, Target::Table)),
+    (
+        Scenario::Corrupt,
+        Test::Corrupt(Way::Crash, Target::Registers),
+    ),
+];
 
 /// A kernel taken apart.
 struct Kernel {
@@ -69,67 +102,65 @@ struct Kernel {
     slot: Slot,
 }
 
+/// A purgatory under test.
+struct Blob {
+    name: &'static str,
+    bytes: Vec<u8>,
+}
+
 /// One cell of the matrix.
 struct Case<'a> {
     kernel: &'a Kernel,
-    blob: &'a str,
-    way: Way,
-    setup: Setup,
-}
-
-struct Outcome {
-    line: String,
-    record: serde_json::Value,
-    failure: Option<String>,
+    blob: &'static str,
+    test: Test,
+    setup: Arc<Setup>,
 }
 
 /// Runs the matrix; an error means that it could not run or that a case failed.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let kernels = kernels(arguments)?;
+    let ours = ours(arguments.blob.as_deref())?;
+    let with_stock = arguments
+        .blob
+        .as_deref()
+        .is_some_and(|name| name == "stock" || name == "both");
     let parts = Parts::build()?;
-    let scratch = target_directory().join("linux");
-    let scratch = tempfile::tempdir_in(scratch)?;
+    let scratch = tempfile::tempdir_in(target_directory().join("linux"))?;
     let mut cases = Vec::new();
     for kernel in &kernels {
         let initrd = scratch.path().join(format!("{}.cpio", kernel.name));
         fs::write(&initrd, parts.pack(&kernel.image)?)?;
-        for (blob, bytes) in blobs(arguments.blob.as_deref(), kernel)? {
-            let vmlinux = scratch.path().join(format!("{}-{blob}", kernel.name));
-            let mut patched = kernel.vmlinux.clone();
-            kernel
-                .slot
-                .replace(&mut patched, &bytes)
-                .with_context(|| kernel.version.clone())?;
-            fs::write(&vmlinux, patched)?;
+        let stock = with_stock.then(|| kernel.stock());
+        for blob in ours.iter().chain(&stock) {
             let setup = Setup {
-                vmlinux,
+                vmlinux: kernel.patch(blob, scratch.path())?,
                 initrd: initrd.clone(),
                 digest: parts.digest.clone(),
+                blob: blob.bytes.clone(),
             };
-            for way in ways(arguments.scenario) {
+            let setup = Arc::new(setup);
+            for test in tests(arguments.scenario) {
+                let setup = Arc::clone(&setup);
                 cases.push(Case {
                     kernel,
-                    blob,
-                    way: *way,
-                    setup: setup.clone(),
+                    blob: blob.name,
+                    test,
+                    setup,
                 });
             }
         }
     }
-    let outcomes = run_cases(&cases);
-    let failed = outcomes
+    let records = run_cases(&cases);
+    let failed = records
         .iter()
-        .filter(|outcome| outcome.failure.is_some())
+        .filter(|record| record["passed"] != true)
         .count();
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    println!("{} passed, {failed} failed", records.len() - failed);
     if let Some(path) = &arguments.json {
-        let records: Vec<_> = outcomes.into_iter().map(|outcome| outcome.record).collect();
         fs::write(path, serde_json::to_string_pretty(&records)?)
             .with_context(|| path.display().to_string())?;
     }
-    if failed > 0 {
-        bail!("{failed} cases failed");
-    }
+    ensure!(failed == 0, "{failed} of {} cases failed", records.len());
     Ok(())
 }
 
@@ -152,9 +183,9 @@ impl Kernel {
     fn read(name: String, path: &Path) -> Result<Self> {
         let read = || {
             let image = fs::read(path)?;
-            let vmlinux = image::unpack(&image)?;
+            let vmlinux = vmlinux::unpack(&image)?;
             let slot = Slot::find(&vmlinux)?;
-            let version = image::version(&image)?;
+            let version = vmlinux::version(&image)?;
             Ok(Self {
                 name,
                 version,
@@ -167,102 +198,118 @@ impl Kernel {
         result.with_context(|| path.display().to_string())
     }
 
-    fn stock(&self) -> &[u8] {
-        &self.vmlinux[self.slot.blob.clone()]
+    /// Returns the purgatory that the kernel was built with.
+    fn stock(&self) -> Blob {
+        let bytes = self.vmlinux[self.slot.blob.clone()].to_vec();
+        Blob {
+            name: "stock",
+            bytes,
+        }
+    }
+
+    /// Writes the kernel with `blob` in it into `directory`.
+    fn patch(&self, blob: &Blob, directory: &Path) -> Result<PathBuf> {
+        let mut vmlinux = self.vmlinux.clone();
+        self.slot
+            .replace(&mut vmlinux, &blob.bytes)
+            .with_context(|| format!("Linux {}", self.version))?;
+        let path = directory.join(format!("{}-{}", self.name, blob.name));
+        fs::write(&path, vmlinux)?;
+        Ok(path)
     }
 }
 
-fn blobs(choice: Option<&Path>, kernel: &Kernel) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let stock = ("stock", kernel.stock().to_vec());
-    let read = |path: &Path| {
-        let bytes = fs::read(path).with_context(|| path.display().to_string());
-        bytes.map(|bytes| ("ours", bytes))
+/// Returns the blob that is the same in every kernel, unless there is none.
+fn ours(choice: Option<&Path>) -> Result<Option<Blob>> {
+    let (name, path) = match choice {
+        Some(path) if path == "stock" => return Ok(None),
+        Some(path) if path != "both" => ("file", path.to_owned()),
+        _ => {
+            let toolchain = toolchain::find(Arch::X86_64, None)?;
+            let built = build::blob(Arch::X86_64, &toolchain, &build::default_folder())?;
+            ("ours", built.relocatable)
+        }
     };
-    let built = build::default_folder().join("purgatory.ro");
-    match choice {
-        None => Ok(vec![read(&built)?]),
-        Some(path) if path == Path::new("stock") => Ok(vec![stock]),
-        Some(path) if path == Path::new("both") => Ok(vec![read(&built)?, stock]),
-        Some(path) => Ok(vec![read(path)?]),
-    }
+    let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+    Ok(Some(Blob { name, bytes }))
 }
 
-const fn ways(scenario: Scenario) -> &'static [Way] {
-    match scenario {
-        Scenario::Kexec => &[Way::Normal],
-        Scenario::Crash => &[Way::Crash],
-        Scenario::All => &[Way::Normal, Way::Crash],
-    }
+fn tests(scenario: Scenario) -> impl Iterator<Item = Test> {
+    let chosen = move |row: &Scenario| scenario == Scenario::All || scenario == *row;
+    TESTS
+        .into_iter()
+        .filter(move |(row, _)| chosen(row))
+        .map(|(_, test)| test)
 }
 
 /// Runs all cases, a few at once, and prints each as it ends.
-fn run_cases(cases: &[Case<'_>]) -> Vec<Outcome> {
-    let next = Mutex::new(cases.iter());
-    let outcomes = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                // In a statement of its own: the lock must not be held while a case runs.
-                while let Some(case) = {
-                    let case = next.lock().ok().and_then(|mut cases| cases.next());
-                    case
-                } {
-                    let outcome = case.run();
-                    println!("{}", outcome.line);
-                    if let Some(failure) = &outcome.failure {
-                        println!("{failure}");
-                    }
-                    if let Ok(mut outcomes) = outcomes.lock() {
-                        outcomes.push(outcome);
-                    }
-                }
-            });
+fn run_cases(cases: &[Case<'_>]) -> Vec<Value> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut records = Vec::new();
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            records.push(case.run());
         }
-    });
-    outcomes.into_inner().unwrap_or_default()
+        records
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let records = workers.into_iter().filter_map(|worker| worker.join().ok());
+        records.flatten().collect()
+    })
 }
 
 impl Case<'_> {
-    fn run(&self) -> Outcome {
+    /// Runs the case, prints its line and returns its record.
+    fn run(&self) -> Value {
         let Self {
             kernel,
             blob,
-            way,
+            test,
             setup,
         } = self;
-        let scenario = match way {
-            Way::Normal => "kexec",
-            Way::Crash => "crash",
-        };
-        let name = format!("linux-{}-{scenario}-{blob}", kernel.name);
+        let scenario = test.to_string();
+        let name = format!("linux-{}-{scenario}-{blob}", kernel.name).replace(' ', "-");
         let started = Instant::now();
-        let result = scenario::run(&name, setup, *way);
-        let total = started.elapsed();
-        let seconds = |time: Duration| (time.as_secs_f64() * 100.0).round() / 100.0;
-        let handoff = result.as_ref().ok().map(|time| seconds(*time));
+        let (result, between) = match *test {
+            Test::Start(way) => {
+                let result = scenario::run(&name, setup, way);
+                let between = result.as_ref().ok().map(|time| rounded(*time));
+                let text = |time| format!("{:.2} s between kernels", rounded(time));
+                (result.map(text), between)
+            }
+            Test::Corrupt(way, target) => (corrupt::run(&name, setup, way, target), None),
+        };
+        let total = rounded(started.elapsed());
         let verdict = if result.is_ok() { "ok" } else { "FAIL" };
-        let between = handoff.map_or_else(String::new, |time| {
-            format!("{time:6.2} s between kernels, ")
-        });
-        let line = format!(
-            "{verdict:<4} {:<24} {scenario:<7} {blob:<5} {between}{:.1} s in all",
-            kernel.version,
-            total.as_secs_f64()
-        );
-        let failure = result.err().map(|error| format!("{error:#}"));
-        let record = json!({
-            "kernel": kernel.version,
+        let text = match &result {
+            Ok(text) => text.clone(),
+            Err(error) => format!("{error:#}"),
+        };
+        let version = &kernel.version;
+        println!("{verdict:<4} {version:<26} {scenario:<23} {blob:<5} {total:>6.2} s  {text}");
+        json!({
+            "kernel": version,
             "scenario": scenario,
             "blob": blob,
-            "passed": failure.is_none(),
-            "seconds_between": handoff,
-            "seconds": seconds(total),
-            "failure": failure,
-        });
-        Outcome {
-            line,
-            record,
-            failure,
+            "passed": result.is_ok(),
+            "seconds_between": between,
+            "seconds": total,
+            "text": text,
+        })
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(way) => write!(formatter, "{way}"),
+            Self::Corrupt(way, target) => write!(formatter, "corrupt {way} {target}"),
         }
     }
+}
+
+/// Returns seconds to two places: more is noise here.
+fn rounded(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100.0).round() / 100.0
 }

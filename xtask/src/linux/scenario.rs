@@ -2,6 +2,7 @@
 //!
 //! A run passes only if the second kernel verified what it got, switched the
 //! machine off, and the console shows no trouble on the way.
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,15 @@ pub(crate) enum Way {
     Crash,
 }
 
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Normal => "kexec",
+            Self::Crash => "crash",
+        })
+    }
+}
+
 impl Way {
     const fn step(self) -> &'static str {
         match self {
@@ -80,6 +90,8 @@ pub(crate) struct Setup {
     pub(crate) vmlinux: PathBuf,
     pub(crate) initrd: PathBuf,
     pub(crate) digest: String,
+    /// The purgatory under test.
+    pub(crate) blob: Vec<u8>,
 }
 
 impl Setup {
