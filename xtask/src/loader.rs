@@ -82,7 +82,7 @@ impl fmt::Display for Kernel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LoadError {
     /// The kernel refuses and logs this line.
-    Refused { log: String, meaning: &'static str },
+    Refused { log: String, meaning: String },
     /// The kernel refuses with no more than an error number.
     Silent { errno: &'static str, reason: String },
     /// The kernel does not notice: it reads, writes or jumps where it must not.
@@ -95,10 +95,10 @@ impl fmt::Display for LoadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { log, meaning } => {
-                write!(formatter, "{log} (the kernel's words: {meaning})")
+                write!(formatter, "{log} (kernel log; {meaning})")
             }
             Self::Silent { errno, reason } => {
-                write!(formatter, "{reason} (the kernel says only {errno})")
+                write!(formatter, "{reason} ({errno}, and no kernel log)")
             }
             Self::Unchecked(reason) => write!(formatter, "{reason} (no kernel checks this)"),
             Self::Misplaced(reason) => formatter.write_str(reason),
@@ -285,7 +285,7 @@ impl<'data> Loaded<'data> {
             .find_symbol(name)?
             .ok_or_else(|| LoadError::Refused {
                 log: format!("Could not find address of symbol {name}"),
-                meaning: "no global symbol of that name is defined",
+                meaning: "no global symbol of that name is defined".into(),
             })?;
         let section = &self.file.sections[usize::from(symbol.section.0)];
         match self.layout.offset(section) {
@@ -317,14 +317,14 @@ impl<'data> Loaded<'data> {
                     "symbol {name} size mismatch: expected {size} actual {}",
                     symbol.size
                 ),
-                meaning: "st_size must be what the loader writes",
+                meaning: "st_size must be what the loader writes".into(),
             });
         }
         let section = &self.file.sections[usize::from(symbol.section.0)];
         if section.is_nobits() {
             return Err(LoadError::Refused {
                 log: format!("symbol {name} is in a bss section. Cannot {verb}"),
-                meaning: "it needs bytes in the file, in a PROGBITS section",
+                meaning: "it needs bytes in the file, in a PROGBITS section".into(),
             });
         }
         let Some(offset) = self.layout.offset(section) else {

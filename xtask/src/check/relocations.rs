@@ -29,10 +29,7 @@ const STRAYS: [(&str, &str); 20] = [
         "__x86_return_thunk",
         "built with -mfunction-return=thunk-extern",
     ),
-    (
-        "_GLOBAL_OFFSET_TABLE_",
-        "built with a GOT: -fpic lacks -fvisibility=hidden",
-    ),
+    ("_GLOBAL_OFFSET_TABLE_", "built to use a GOT"),
     ("_Unwind_", "built with unwinding: set panic=abort"),
     (
         "mem",

@@ -28,7 +28,7 @@ impl Loaded<'_> {
             if section.kind == elf::SHT_REL {
                 return Err(LoadError::Refused {
                     log: "REL relocation unsupported.".into(),
-                    meaning: "only RELA is",
+                    meaning: format!("{section} is for {target}"),
                 });
             }
             let symbols: Vec<_> = self.file.symbols(&symbols)?.collect();
@@ -65,7 +65,7 @@ impl Loaded<'_> {
                     "Overflow in relocation type {} value {value:#x}",
                     relocation.kind.0
                 ),
-                meaning: "the address does not fit in 32 bits",
+                meaning: format!("the address does not fit in 32 bits at {place}"),
             })
         };
         let bytes = match relocation.kind {
@@ -86,7 +86,7 @@ impl Loaded<'_> {
             kind => {
                 return Err(LoadError::Refused {
                     log: format!("Unknown rela relocation: {}", kind.0),
-                    meaning: "the kernel knows 64, 32, 32S, PC32 and PLT32",
+                    meaning: format!("at {place}; known are 64, 32, 32S, PC32 and PLT32"),
                 });
             }
         };
@@ -113,16 +113,16 @@ impl Loaded<'_> {
         match symbol.section {
             elf::SHN_UNDEF => refused(
                 format!("Undefined symbol: {}", symbol.label()),
-                "nothing resolves it at load time, weak or not",
+                format!("used at {place}; nothing resolves it at load time, weak or not"),
             ),
             elf::SHN_COMMON => refused(
                 format!("symbol '{}' in common section", symbol.label()),
-                "nobody allocates it",
+                format!("used at {place}; nobody allocates it"),
             ),
             elf::SHN_ABS => Ok(0),
             SymbolSection(_) if section >= self.file.sections.len() => refused(
                 format!("Invalid section {section} for symbol {}", symbol.label()),
-                "there is no such section",
+                format!("used at {place}; there is no such section"),
             ),
             SymbolSection(_) => match self.layout.offsets[section] {
                 Some(offset) => Ok(self.mem + offset),

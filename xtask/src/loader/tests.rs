@@ -99,6 +99,10 @@ fn enters_where_that_kernel_would() {
     moved[24] = 65;
     assert_eq!(offset(&moved, Kernel::V5_10), 129);
     assert_eq!(offset(&moved, Kernel::V6_1), 128);
+    // A symbol beyond its section does not count.
+    let mut wild = assemble(".global purgatory_start\n jmp .\n .set purgatory_start, . + 64\n");
+    wild[24] = 1;
+    assert_eq!(offset(&wild, Kernel::V6_1), 1);
     // Nothing holds it.
     moved[24] = 255;
     assert_eq!(offset(&moved, Kernel::V6_12), 128);

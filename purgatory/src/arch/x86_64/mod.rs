@@ -6,5 +6,6 @@ mod exceptions;
 #[cfg(target_os = "none")]
 pub(super) mod machine;
 pub mod mem;
+pub mod sha256;
 #[cfg(target_os = "none")]
 mod tables;

@@ -1,0 +1,298 @@
+//! The assembly backends against the `sha2` crate and NIST's vectors.
+//!
+//! They are called directly, as the blob calls them. A backend that this CPU
+//! cannot run is skipped, and says so.
+#![cfg(target_arch = "x86_64")]
+
+use std::{
+    arch::{is_x86_feature_detected, naked_asm},
+    io::{Write, stderr},
+};
+
+use memmap2::{MmapMut, MmapOptions};
+use proptest::{collection::vec, prelude::*};
+use purgatory::arch::x86_64::sha256::{sha256_compress_avx2, sha256_compress_shani};
+use sha2::block_api::compress256;
+
+type State = [u32; 8];
+type Block = [u8; 64];
+type Compress = unsafe extern "sysv64" fn(*mut State, *const Block, usize);
+
+#[derive(Clone, Copy)]
+struct Backend {
+    name: &'static str,
+    runs_here: fn() -> bool,
+    compress: Compress,
+    /// How many vector registers it uses, from 0 on.
+    used: usize,
+}
+
+const BACKENDS: [Backend; 2] = [
+    Backend {
+        name: "SHA-NI",
+        runs_here: || {
+            is_x86_feature_detected!("sha")
+                && is_x86_feature_detected!("ssse3")
+                && is_x86_feature_detected!("sse4.1")
+        },
+        compress: sha256_compress_shani,
+        used: 11,
+    },
+    Backend {
+        name: "AVX2",
+        runs_here: has_avx2,
+        compress: sha256_compress_avx2,
+        used: 16,
+    },
+];
+
+const INITIAL: State = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2")
+}
+
+/// Returns the backends that this CPU runs. Past the test harness, which would
+/// swallow the message of a test that passes.
+fn backends(test: &str) -> impl Iterator<Item = Backend> {
+    BACKENDS.into_iter().filter(move |backend| {
+        let runs = (backend.runs_here)();
+        if !runs {
+            let name = backend.name;
+            _ = writeln!(stderr(), "{test}: skipped for {name}: this CPU lacks it");
+        }
+        runs
+    })
+}
+
+impl Backend {
+    fn compress(self, state: &mut State, blocks: &[Block]) {
+        // SAFETY: 1. both come from references, the count from the same slice;
+        // 2. `backends` hands out only what the CPU has.
+        unsafe { (self.compress)(state, blocks.as_ptr(), blocks.len()) };
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_sha2_on_any_state_alignment_and_split(
+        start in any::<State>(),
+        place in 0..4usize,
+        bytes in vec(any::<u8>(), 0..64 * 40),
+        skip in 0..64usize,
+        calls in vec(0..6usize, 0..12),
+    ) {
+        let (blocks, _) = bytes.get(skip..).unwrap_or_default().as_chunks();
+        let mut expected = start;
+        compress256(&mut expected, blocks);
+        for backend in backends("any state, alignment and split") {
+            let mut memory = [[0xa5a5_a5a5; 4]; 6].concat();
+            let mut untouched = memory.clone();
+            let state = 8 + place..16 + place;
+            untouched[state.clone()].copy_from_slice(&expected);
+            memory[state.clone()].copy_from_slice(&start);
+            let before = bytes.clone();
+
+            let mut rest = blocks;
+            for count in calls.iter().copied().chain([blocks.len()]) {
+                let (now, later) = rest.split_at(count.min(rest.len()));
+                let state = memory[state.clone()].as_mut_array().expect("eight words");
+                backend.compress(state, now);
+                rest = later;
+            }
+            prop_assert_eq!(&memory, &untouched, "{} and the memory around its state", backend.name);
+            prop_assert_eq!(&bytes, &before, "{} and its input", backend.name);
+        }
+    }
+}
+
+#[test]
+fn computes_nists_monte_carlo_chain() {
+    let file = include_str!("sha256-monte.txt");
+    let mut lines = file.lines().filter(|line| !line.starts_with('#'));
+    let seed = lines.next().and_then(|line| line.strip_prefix("seed "));
+    let rounds: Vec<_> = lines
+        .map(|line| line.split_once(' ').expect("round and digest").1)
+        .collect();
+    assert_eq!(rounds.len(), 100);
+    for backend in backends("Monte Carlo") {
+        let mut seed = parse(seed.expect("a seed"));
+        for (round, expected) in rounds.iter().enumerate() {
+            let mut last = [seed; 3];
+            for _ in 0..1000 {
+                last = [last[1], last[2], digest(backend, &last)];
+            }
+            seed = last[2];
+            assert_eq!(seed, parse(expected), "{}, round {round}", backend.name);
+        }
+    }
+}
+
+/// Hashes three digests.
+fn digest(backend: Backend, message: &[[u8; 32]; 3]) -> [u8; 32] {
+    let mut padded = [[0; 64]; 2];
+    let bytes = padded.as_flattened_mut();
+    bytes[..96].copy_from_slice(message.as_flattened());
+    bytes[96] = 0x80;
+    bytes[120..].copy_from_slice(&(96 * 8_u64).to_be_bytes());
+    let mut state = INITIAL;
+    backend.compress(&mut state, &padded);
+    let mut digest = [0; 32];
+    for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    digest
+}
+
+fn parse(hex: &str) -> [u8; 32] {
+    assert_eq!(hex.len(), 64);
+    std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex"))
+}
+
+#[test]
+fn counts_past_4_gib() {
+    const BLOCKS: usize = (1 << 26) + 3;
+    // Reading it costs no memory: until written, it is the kernel's zero page.
+    let mut memory = MmapMut::map_anon(64 * BLOCKS).expect("address space");
+    *memory.last_mut().expect("not empty") = 1;
+    let (blocks, _) = memory.as_chunks();
+    let mut expected = INITIAL;
+    compress256(&mut expected, blocks);
+    for backend in backends("past 4 GiB") {
+        let mut state = INITIAL;
+        backend.compress(&mut state, blocks);
+        assert_eq!(state, expected, "{}", backend.name);
+    }
+}
+
+#[test]
+fn reads_nothing_past_the_last_block() {
+    const PAGE: usize = 4096;
+    let file = tempfile::tempfile().expect("a file");
+    file.set_len(PAGE as u64).expect("one page");
+    // The second page lies past the file's end: to touch it is SIGBUS (mmap(2)).
+    let page = MmapOptions::new()
+        .len(2 * PAGE)
+        .map_raw_read_only(&file)
+        .expect("a mapping");
+    // SAFETY: the first page is the file's, and lives as long as `page`.
+    let page = unsafe { std::slice::from_raw_parts(page.as_ptr(), PAGE) };
+    for backend in backends("last block") {
+        for count in 1..=4 {
+            let (blocks, _) = page[PAGE - 64 * count..].as_chunks();
+            backend.compress(&mut INITIAL.clone(), blocks);
+        }
+    }
+}
+
+/// What a call leaves in the registers.
+#[repr(C)]
+#[derive(Debug, PartialEq)]
+struct Registers {
+    kept: [u64; 6],
+    vector: [[u128; 2]; 16],
+}
+
+#[test]
+fn keeps_registers_and_leaves_no_vector_state() {
+    if !has_avx2() {
+        _ = writeln!(
+            stderr(),
+            "registers: skipped: this CPU lacks AVX2 to see them with"
+        );
+        return;
+    }
+    for backend in backends("registers") {
+        for count in 1..=3 {
+            let mut found = Registers {
+                kept: [0; 6],
+                vector: [[0; 2]; 16],
+            };
+            let blocks = [[0x5a; 64]; 3];
+            // SAFETY: 1. the pointers are to locals; 2. the CPU has the backend;
+            // 3. the CPU has AVX2.
+            unsafe {
+                observe(
+                    backend.compress,
+                    &mut INITIAL.clone(),
+                    blocks.as_ptr(),
+                    count,
+                    &raw mut found,
+                )
+            };
+            assert_eq!(found.kept, [1, 2, 3, 4, 5, 6], "{}", backend.name);
+            for (number, [low, high]) in found.vector.into_iter().enumerate() {
+                let unused = number >= backend.used && low == u128::MAX;
+                assert!(
+                    low == 0 || unused,
+                    "{}: xmm{number} is {low:#x}",
+                    backend.name
+                );
+                assert!(
+                    high == 0 || high == u128::MAX,
+                    "{}: upper ymm{number}",
+                    backend.name
+                );
+            }
+        }
+    }
+}
+
+/// Fills the registers that a callee keeps and all vector registers, calls, and
+/// writes down what it finds.
+///
+/// # Safety
+/// As for `compress`; `found` is writable, and the CPU has AVX2.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn observe(
+    compress: Compress,
+    state: *mut State,
+    blocks: *const Block,
+    count: usize,
+    found: *mut Registers,
+) {
+    naked_asm!(
+        ".irp register, rbx, rbp, r12, r13, r14, r15, r8",
+        "push \\register",
+        ".endr",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov ebx, 1",
+        "mov ebp, 2",
+        "mov r12d, 3",
+        "mov r13d, 4",
+        "mov r14d, 5",
+        "mov r15d, 6",
+        ".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "vpcmpeqd ymm\\i, ymm\\i, ymm\\i",
+        ".endr",
+        "call rax",
+        "pop r8",
+        "mov [r8], rbx",
+        "mov [r8 + 8], rbp",
+        "mov [r8 + 16], r12",
+        "mov [r8 + 24], r13",
+        "mov [r8 + 32], r14",
+        "mov [r8 + 40], r15",
+        ".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "vmovdqu [r8 + {vector} + 32*\\i], ymm\\i",
+        ".endr",
+        "vzeroupper",
+        ".irp register, r15, r14, r13, r12, rbp, rbx",
+        "pop \\register",
+        ".endr",
+        "ret",
+        vector = const std::mem::offset_of!(Registers, vector),
+    );
+}
