@@ -58,6 +58,12 @@ pub(crate) const PACKAGES: [Package; 4] = [
     },
 ];
 
+/// Tells whether this system has what fetching takes.
+pub(crate) fn is_possible() -> bool {
+    let present = |program| Command::new(program).arg("--version").output().is_ok();
+    present("apt-get") && present("dpkg-deb")
+}
+
 impl Package {
     /// Returns the path of the newest bzImage, from the cache if it is there.
     pub(crate) fn fetch(&self) -> Result<PathBuf> {
