@@ -70,14 +70,18 @@ extern struct purgatory_entry64_regs entry64_regs;
 #define PURGATORY_CONSOLE_DEBUG 4	/* debug port 0xE9 of QEMU and Bochs */
 #define PURGATORY_CONSOLE_VGA 8		/* VGA text memory at 0xb8000 */
 
+/* purgatory_config.on_refusal, one of: */
+#define PURGATORY_HALT 0	/* stay, for whoever looks */
+#define PURGATORY_RESET 1	/* give the machine back, after the delay */
+
 /* What a tool may set in a finished file; kernels leave it alone. */
 struct purgatory_config {
 	uint8_t magic[8];	/* PURGATORY_CONFIG_MAGIC, no NUL */
-	uint32_t version;	/* of another version all is ignored */
+	uint32_t version;	/* PURGATORY_CONFIG_VERSION */
 	uint32_t size;		/* of this structure, in bytes */
 	uint32_t consoles;	/* PURGATORY_CONSOLE_* */
 	uint32_t verbosity;	/* 0: speaks only to refuse; 1: also when all is well */
-	uint32_t on_refusal;	/* 0: halts; 1: resets the machine */
+	uint32_t on_refusal;	/* PURGATORY_HALT or PURGATORY_RESET */
 	uint32_t delay;		/* seconds before a reset */
 	uint16_t uart_port;	/* first port of PURGATORY_CONSOLE_PORT */
 	uint16_t uart_divisor;	/* of 115,200 baud, either UART; 0: as found */

@@ -35,30 +35,29 @@ pub type Digest = [u8; 32];
 ///
 /// Kernels leave it alone; a tool writes it into a finished blob.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// [`Config::MAGIC`].
-    pub magic: [u8; 8],
-    /// [`Config::VERSION`]; another one is ignored and the defaults hold.
-    pub version: u32,
+    pub magic: Exported<[u8; 8]>,
+    /// [`Config::VERSION`].
+    pub version: Exported<u32>,
     /// Size of this structure in bytes.
-    pub size: u32,
+    pub size: Exported<u32>,
     /// Where to speak, a sum of the `CONSOLE_` flags.
-    pub consoles: u32,
+    pub consoles: Exported<u32>,
     /// 0 speaks only to refuse; 1 also at entry, during long checks and at the end.
-    pub verbosity: u32,
-    /// What follows a refusal: 0 halts, 1 resets the machine.
-    pub on_refusal: u32,
+    pub verbosity: Exported<u32>,
+    /// What follows a refusal: [`Config::HALT`] or [`Config::RESET`].
+    pub on_refusal: Exported<u32>,
     /// Seconds to wait before a reset.
-    pub delay: u32,
+    pub delay: Exported<u32>,
     /// First I/O port of the 8250 UART of [`Config::CONSOLE_PORT`].
-    pub uart_port: u16,
+    pub uart_port: Exported<u16>,
     /// Divisor of 115,200 baud for either UART; 0 keeps what the firmware set.
-    pub uart_divisor: u16,
+    pub uart_divisor: Exported<u16>,
     /// Zero.
-    pub reserved: u32,
+    pub reserved: Exported<u32>,
     /// Physical address of the 8250 UART of [`Config::CONSOLE_MMIO`], 32-bit registers.
-    pub uart_mmio: u64,
+    pub uart_mmio: Exported<u64>,
 }
 
 impl Config {
@@ -74,21 +73,10 @@ impl Config {
     pub const CONSOLE_DEBUG: u32 = 4;
     /// VGA text memory at 0xb8000.
     pub const CONSOLE_VGA: u32 = 8;
-
-    /// What a blob does that nobody configured.
-    pub const DEFAULT: Self = Self {
-        magic: Self::MAGIC,
-        version: Self::VERSION,
-        size: 48,
-        consoles: Self::CONSOLE_PORT | Self::CONSOLE_DEBUG,
-        verbosity: 0,
-        on_refusal: 0,
-        delay: 0,
-        uart_port: 0x3f8,
-        uart_divisor: 0,
-        reserved: 0,
-        uart_mmio: 0,
-    };
+    /// [`Config::on_refusal`]: stay, for whoever looks.
+    pub const HALT: u32 = 0;
+    /// [`Config::on_refusal`]: give the machine back, after [`Config::delay`].
+    pub const RESET: u32 = 1;
 }
 
 /// A static that is written from outside the program: by the loader before we
@@ -120,34 +108,92 @@ impl<T: Copy> Exported<T> {
     }
 }
 
+/// An exported digest. In words, because the compiler copies it element by element.
+#[repr(transparent)]
+pub struct ExportedDigest([Exported<u64>; 4]);
+
+impl ExportedDigest {
+    /// All zeros.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([const { Exported::new(0) }; 4])
+    }
+
+    /// Copies out what stands there now.
+    pub fn read(&self) -> Digest {
+        let mut digest = Digest::default();
+        let (words, _) = digest.as_chunks_mut();
+        for (bytes, exported) in words.iter_mut().zip(&self.0) {
+            *bytes = exported.read().to_ne_bytes();
+        }
+        digest
+    }
+
+    /// Replaces what stands there.
+    pub fn write(&self, digest: &Digest) {
+        let (words, _) = digest.as_chunks();
+        for (bytes, exported) in words.iter().zip(&self.0) {
+            exported.write(u64::from_ne_bytes(*bytes));
+        }
+    }
+}
+
+impl Default for ExportedDigest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Written by `kexec_calculate_store_digests()`.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_sha_regions"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.regions"))]
 #[used]
-pub static REGIONS: Exported<Regions> = Exported::new([Region { start: 0, len: 0 }; REGION_COUNT]);
+pub static REGIONS: [Exported<Region>; REGION_COUNT] =
+    [const { Exported::new(Region { start: 0, len: 0 }) }; REGION_COUNT];
 
 /// Written by `kexec_calculate_store_digests()`.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_sha256_digest"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.digest"))]
 #[used]
-pub static EXPECTED_DIGEST: Exported<Digest> = Exported::new([0; 32]);
+pub static EXPECTED_DIGEST: ExportedDigest = ExportedDigest::new();
 
-/// Written by `xtask configure` into the file.
+/// Written into the file by a tool; the kernel leaves it alone.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_config"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.config"))]
 #[used]
-pub static CONFIG: Exported<Config> = Exported::new(Config::DEFAULT);
+pub static CONFIG: Config = Config {
+    magic: Exported::new(Config::MAGIC),
+    version: Exported::new(Config::VERSION),
+    size: Exported::new(48),
+    consoles: Exported::new(Config::CONSOLE_PORT | Config::CONSOLE_DEBUG),
+    verbosity: Exported::new(0),
+    on_refusal: Exported::new(Config::HALT),
+    delay: Exported::new(0),
+    uart_port: Exported::new(0x3f8),
+    uart_divisor: Exported::new(0),
+    reserved: Exported::new(0),
+    uart_mmio: Exported::new(0),
+};
+
+/// Reads the region table.
+pub fn regions() -> Regions {
+    let mut regions = Regions::default();
+    for (region, exported) in regions.iter_mut().zip(&REGIONS) {
+        *region = exported.read();
+    }
+    regions
+}
 
 /// Returns the image that the loader described.
 pub fn loaded_image() -> Image {
     // SAFETY: the region table is filled only by a loader, which vouches for its
     // entries (README, assumption 1); an empty table claims nothing.
-    unsafe { Image::new(REGIONS.read()) }
+    unsafe { Image::new(regions()) }
 }
 
 const _: () = {
     assert!(size_of::<Region>() == 16);
-    assert!(size_of::<Exported<Regions>>() == 256);
-    assert!(size_of::<Exported<Digest>>() == 32);
+    assert!(size_of::<[Exported<Region>; REGION_COUNT]>() == 256);
+    assert!(size_of::<ExportedDigest>() == 32);
     assert!(size_of::<Config>() == 48);
 };

@@ -12,46 +12,80 @@
 
 pub mod abi;
 pub mod arch;
+pub mod console;
 pub mod memory;
+pub mod report;
 pub mod sha256;
 pub mod status;
 pub mod verify;
 
+use abi::Config;
 use sha256::Backend;
 use status::{Phase, STATUS};
 use verify::{Refusal, Verified};
 
 /// Runs the whole trip: called once by the entry code on the purgatory's own
-/// stack, and leaves either into the next kernel or into [`arch::stop`].
+/// stack, and leaves either into the next kernel or into [`finish`].
 pub fn run() -> ! {
     STATUS.enter(Phase::Entered);
     arch::prepare();
-    match verify(arch::fastest_backend()) {
-        Ok(_) if arch::stack_is_sound() => {
+    let verbose = abi::CONFIG.verbosity.read() != 0;
+    if verbose {
+        report::begin();
+    }
+    let backend = arch::fastest_backend();
+    let progress = if verbose { tell } else { note };
+    match verify(backend, progress) {
+        Ok(verified) if arch::stack_is_sound() => {
+            if verbose {
+                report::end(&verified, backend);
+            }
             STATUS.enter(Phase::Leaving);
             arch::jump()
         }
         Ok(_) => {
             STATUS.overflowed();
-            arch::stop()
+            report::overflowed();
         }
-        Err(_) => arch::stop(),
+        Err(refusal) => report::refused(&refusal, backend),
     }
+    finish()
+}
+
+/// Does with the machine what was configured for a purgatory that cannot go on.
+pub fn finish() -> ! {
+    if abi::CONFIG.on_refusal.read() != Config::RESET {
+        report::ending("halted");
+        arch::halt();
+    }
+    let delay = abi::CONFIG.delay.read();
+    if delay > 0 {
+        report::ending("waiting to reset");
+        arch::wait(delay);
+    }
+    report::ending("resetting");
+    arch::reset()
+}
+
+/// Notes how many bytes are hashed.
+fn note(bytes: u64) {
+    STATUS.bytes.write(bytes);
+}
+
+/// Notes it, and says so now and then.
+fn tell(bytes: u64) {
+    note(bytes);
+    report::progress(bytes);
 }
 
 /// Checks the loaded image with `backend` and leaves the verdict in the status record.
-fn verify(backend: Backend) -> Result<Verified, Refusal> {
+#[inline(never)]
+fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
     STATUS.begin(backend);
     let start = arch::cycles();
-    let verdict = verify::verify(
-        &abi::loaded_image(),
-        &abi::EXPECTED_DIGEST.read(),
-        backend,
-        |bytes| {
-            STATUS.bytes.write(bytes);
-            STATUS.cycles.write(arch::cycles().wrapping_sub(start));
-        },
-    );
+    let image = abi::loaded_image();
+    let verdict = verify::verify(&image, &abi::EXPECTED_DIGEST.read(), backend, progress);
+    STATUS.cycles.write(arch::cycles().wrapping_sub(start));
     STATUS.conclude(&verdict);
     verdict
 }
@@ -68,7 +102,7 @@ fn verify(backend: Backend) -> Result<Verified, Refusal> {
 )]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
-    match Backend::from_number(backend).map(verify) {
+    match Backend::from_number(backend).map(|backend| verify(backend, note)) {
         Some(Ok(_)) => 0,
         Some(Err(_)) => 1,
         None => 2,

@@ -12,7 +12,7 @@ use purgatory as _;
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    purgatory::arch::stop()
+    purgatory::arch::halt()
 }
 
 #[cfg(not(target_os = "none"))]

@@ -38,6 +38,19 @@ impl Backend {
             .find(|backend| backend.number() == number)
     }
 
+    /// Returns its name, as reports and tools spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        // Slices of one text: a table of texts would be a table of addresses.
+        const NAMES: &str = "portableavx2sha-ni";
+        let range = match self {
+            Self::Portable => 0..8,
+            Self::Avx2 => 8..12,
+            Self::ShaNi => 12..18,
+        };
+        NAMES.get(range).unwrap_or_default()
+    }
+
     /// Returns the ABI number.
     #[must_use]
     pub const fn number(self) -> u32 {

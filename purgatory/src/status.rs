@@ -4,7 +4,7 @@
 //! far the purgatory came, even where no console was.
 
 use crate::{
-    abi::{Digest, Exported},
+    abi::{Exported, ExportedDigest},
     sha256::Backend,
     verify::{Refusal, Verified},
 };
@@ -72,7 +72,7 @@ pub struct Status {
     /// The address it was about.
     pub cr2: Exported<u64>,
     /// The digest computed.
-    pub digest: Exported<Digest>,
+    pub digest: ExportedDigest,
 }
 
 impl Status {
@@ -101,22 +101,32 @@ impl Status {
         self.verdict.write(7);
     }
 
+    /// Notes the exception that ends the trip.
+    pub fn faulted(&self, vector: u64, error: u64, rip: u64, cr2: u64) {
+        self.vector.write(vector);
+        self.error.write(error);
+        self.rip.write(rip);
+        self.cr2.write(cr2);
+        self.verdict.write(6);
+        self.enter(Phase::Faulted);
+    }
+
     /// Notes how a check ended.
     pub fn conclude(&self, verdict: &Result<Verified, Refusal>) {
         match *verdict {
             Ok(Verified { bytes, digest }) => {
-                self.digest.write(digest);
+                self.digest.write(&digest);
                 self.verdict.write(if bytes == 0 { 2 } else { 1 });
             }
             Err(refusal) => {
                 self.enter(Phase::Refused);
                 match refusal {
                     Refusal::Mismatch { computed, .. } => {
-                        self.digest.write(computed);
+                        self.digest.write(&computed);
                         self.verdict.write(3);
                     }
                     Refusal::TableWiped { computed } => {
-                        self.digest.write(computed);
+                        self.digest.write(&computed);
                         self.verdict.write(4);
                     }
                     Refusal::BadRegion { index, .. } => {
@@ -154,5 +164,5 @@ pub static STATUS: Status = Status {
     error: Exported::new(0),
     rip: Exported::new(0),
     cr2: Exported::new(0),
-    digest: Exported::new([0; 32]),
+    digest: ExportedDigest::new(),
 };

@@ -56,7 +56,7 @@ pub fn verify(
     image: &Image,
     expected: &Digest,
     backend: Backend,
-    mut progress: impl FnMut(u64),
+    progress: fn(u64),
 ) -> Result<Verified, Refusal> {
     for (index, region) in image.slices().enumerate() {
         region.map_err(|flaw| Refusal::BadRegion { index, flaw })?;

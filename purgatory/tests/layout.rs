@@ -121,6 +121,8 @@ fn numbers() -> Vec<String> {
         ("CONSOLE_MMIO", Config::CONSOLE_MMIO),
         ("CONSOLE_DEBUG", Config::CONSOLE_DEBUG),
         ("CONSOLE_VGA", Config::CONSOLE_VGA),
+        ("HALT", Config::HALT),
+        ("RESET", Config::RESET),
         ("PHASE_ENTERED", Phase::Entered.number()),
         ("PHASE_VERIFYING", Phase::Verifying.number()),
         ("PHASE_LEAVING", Phase::Leaving.number()),
@@ -170,8 +172,10 @@ fn verdicts() -> [(&'static str, u32); 7] {
                 flaw: Flaw::TooHigh,
             })),
         ),
-        // Written by `arch/x86_64/exceptions.rs`, which hosts do not compile.
-        ("VERDICT_EXCEPTION", 6),
+        ("VERDICT_EXCEPTION", {
+            STATUS.faulted(14, 0, 0, 0);
+            STATUS.verdict.read()
+        }),
         ("VERDICT_STACK", {
             STATUS.overflowed();
             STATUS.verdict.read()

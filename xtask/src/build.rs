@@ -71,11 +71,16 @@ pub(crate) fn default_folder() -> PathBuf {
 
 /// Builds, proves and wraps the blob into `out`.
 pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob> {
-    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let work = folder(toolchain).join("proof");
+    for folder in [out, &work] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+    }
     let script = fs::read_to_string(root().join("linker/purgatory.ld"))?;
-    let near = write_script(&script, out, "near", 0)?;
-    let far = write_script(&script, out, "far", FAR_BASE)?;
-    let object = out.join("purgatory.o");
+    let near = write_script(&script, &work, "near", 0)?;
+    let far = write_script(&script, &work, "far", FAR_BASE)?;
+    // Kept: cargo writes it only when it compiles.
+    let object = work.join("purgatory.o");
     let independent = compile(
         arch,
         toolchain,
@@ -84,7 +89,7 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
         Some(&object),
     )?;
     let elf = out.join(format!("purgatory-{}.elf", arch.name()));
-    let moved = out.join("far.elf");
+    let moved = work.join("far.elf");
     link(toolchain, &object, &near, &elf)?;
     link(toolchain, &object, &far, &moved)?;
     let bytes = prove(
@@ -94,12 +99,15 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     )
     .context("the blob is not position independent, and no loader will relocate it")?;
     let relocatable = out.join("purgatory.ro");
-    let file = wrap::wrap(arch, &fs::read(&elf)?, &bytes)?;
-    fs::write(&relocatable, file)?;
-    for scrap in [&object, &moved, &near, &far] {
-        fs::remove_file(scrap)?;
-    }
+    fs::write(&relocatable, wrap::wrap(arch, &fs::read(&elf)?, &bytes)?)?;
     Ok(Blob { elf, relocatable })
+}
+
+/// Where freestanding code is compiled: a folder for each origin of `core`.
+fn folder(toolchain: &Toolchain) -> PathBuf {
+    root()
+        .join("target")
+        .join(format!("freestanding-{}", toolchain.core))
 }
 
 /// Compiles one freestanding package and returns the linked program.
@@ -122,9 +130,7 @@ pub(crate) fn compile(
         .chain([linker.as_str(), remap.as_str()])
         .chain(flags.iter().copied())
         .collect();
-    let folder = root()
-        .join("target")
-        .join(format!("freestanding-{}", toolchain.core));
+    let folder = folder(toolchain);
     let mut command = Command::new(&toolchain.cargo);
     command
         .current_dir(root())
@@ -275,22 +281,17 @@ fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
             .with_context(|| format!("the linker script defines no {name}"))
     };
     let stack = elf.section_by_name(".stack").context("no .stack section")?;
-    let (start, rodata, written, end) = (
-        at("purgatory_start")?,
-        at("rodata_start")?,
-        at("written_start")?,
-        at("written_end")?,
-    );
+    let span = |from: &str, to: &str| anyhow::Ok(at(to)? - at(from)?);
     let mut text = String::new();
     writeln!(text, "{}", blob.elf.display())?;
     writeln!(text, "{}", blob.relocatable.display())?;
     writeln!(
         text,
-        "  file {} bytes; text {}, rodata {}, tables {}, stack and scratch {}",
+        "  file {} bytes; text {}, tables {}, constants {}, stack and scratch {}",
         fs::metadata(&blob.relocatable)?.len(),
-        rodata - start,
-        at("rodata_end")? - rodata,
-        end - written,
+        span("purgatory_start", "text_end")?,
+        span("written_start", "written_end")?,
+        span("rodata_start", "rodata_end")?,
         stack.size(),
     )?;
     for symbol in wrap::SYMBOLS {

@@ -1,9 +1,11 @@
 //! What a guest said, and when: one character device, heard by a thread.
 //!
 //! QEMU waits for whoever reads its character devices, so a thread drains them
-//! at once and notes the moment of each arrival. It refuses to interpret.
-use std::fs;
-use std::io::{ErrorKind, Read as _};
+//! at once, notes the moment of each arrival and writes the log. (QEMU's own
+//! `logfile` repeats a byte whenever its socket was full.) It refuses to
+//! interpret.
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,12 +62,12 @@ pub(crate) enum Wait {
 }
 
 impl Heard {
-    /// Starts to listen to `socket`.
-    pub(crate) fn new(socket: UnixStream) -> Result<Self> {
+    /// Starts to listen to `socket` and to write the log.
+    pub(crate) fn new(socket: UnixStream, log: File) -> Result<Self> {
         let shared = Arc::new((Mutex::new(Transcript::default()), Condvar::new()));
         let reader = socket.try_clone()?;
         let writer = Arc::clone(&shared);
-        thread::spawn(move || drain(reader, &writer));
+        thread::spawn(move || drain(reader, log, &writer));
         Ok(Self {
             socket,
             shared,
@@ -122,7 +124,7 @@ impl Transcript {
     }
 }
 
-fn drain(mut socket: UnixStream, shared: &(Mutex<Transcript>, Condvar)) {
+fn drain(mut socket: UnixStream, mut log: File, shared: &(Mutex<Transcript>, Condvar)) {
     let mut buffer = [0; 4096];
     loop {
         let count = match socket.read(&mut buffer) {
@@ -130,6 +132,8 @@ fn drain(mut socket: UnixStream, shared: &(Mutex<Transcript>, Condvar)) {
             Ok(count) => count,
             Err(_) => 0,
         };
+        // A full disk must not cost the verdict, which is judged in memory.
+        let _ = log.write_all(&buffer[..count]);
         let mut transcript = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         transcript.bytes.extend_from_slice(&buffer[..count]);
         let length = transcript.bytes.len();
@@ -153,7 +157,6 @@ pub(crate) fn last_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
     use std::time::Duration;
 
     use super::*;
@@ -163,7 +166,7 @@ mod tests {
     fn heard(text: &[u8]) -> Result<(Heard, UnixStream)> {
         let (ours, mut theirs) = UnixStream::pair()?;
         theirs.write_all(text)?;
-        Ok((Heard::new(ours)?, theirs))
+        Ok((Heard::new(ours, tempfile::tempfile()?)?, theirs))
     }
 
     #[test]

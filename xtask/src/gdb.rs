@@ -90,12 +90,6 @@ impl Debugger {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Writes one register.
-    pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
-        let value = encode(&value.to_le_bytes());
-        self.accept(&format!("P{:x}={value}", register as usize))
-    }
-
     /// Plants a hardware breakpoint, which no copy of the code can overwrite.
     pub(crate) fn set_breakpoint(&mut self, address: u64) -> Result<()> {
         self.accept(&format!("Z1,{address:x},1"))
@@ -125,11 +119,6 @@ impl Debugger {
     pub(crate) fn interrupt(&mut self) -> Result<()> {
         self.socket.get_mut().write_all(&[3])?;
         self.wait_stop()
-    }
-
-    /// Lets the guest run without breakpoints and leaves.
-    pub(crate) fn detach(mut self) -> Result<()> {
-        self.accept("D")
     }
 
     fn accept(&mut self, payload: &str) -> Result<()> {

@@ -12,9 +12,9 @@ mod check;
 mod failure;
 #[cfg(test)]
 mod fixture;
-#[cfg_attr(not(test), expect(dead_code, reason = "the linux command is next"))]
 mod gdb;
 mod image;
+mod linux;
 mod loader;
 mod process;
 mod progress;
@@ -47,6 +47,8 @@ enum Task {
     Check(check::Arguments),
     /// Boot the blob between two kernels under QEMU
     Boot(boot::Options),
+    /// Load the blob by kexec_file_load(2) in real kernels and start it
+    Linux(linux::Arguments),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Build(options) => build::run(options),
         Task::Check(options) => check::run(options),
         Task::Boot(options) => boot::run(options),
+        Task::Linux(arguments) => linux::run(arguments),
         Task::Test(options) => test::run(options),
     })
 }

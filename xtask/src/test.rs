@@ -19,7 +19,7 @@ use purgatory_tests::cases::{CASES, Case};
 use crate::{
     boot::{self, Programs},
     failure::Failure,
-    root,
+    linux, root,
 };
 
 /// Options of `cargo xtask test`.
@@ -60,7 +60,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         failed.len()
     );
     if failed.is_empty() {
-        return Ok(());
+        return if options.cases.is_empty() {
+            linux::test(options.blob.as_deref())
+        } else {
+            Ok(())
+        };
     }
     for (name, why) in &failed {
         eprintln!("\n{name}: {why}");

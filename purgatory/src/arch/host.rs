@@ -1,12 +1,24 @@
 //! A stand-in for tests, Miri and fuzzers: nothing privileged, portable hashing.
 
-use crate::sha256::{BLOCK, Backend, compress_portable};
+use crate::sha256::Backend;
+#[cfg(not(target_arch = "x86_64"))]
+use crate::sha256::{BLOCK, compress_portable};
 
 /// Any user-space address will do.
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
 
 /// What [`compress`] knows.
+#[cfg(not(target_arch = "x86_64"))]
 pub const BACKENDS: &[Backend] = &[Backend::Portable];
+
+/// Computes the compression function.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn compress(_: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
+    compress_portable(state, blocks);
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use super::x86_64::{BACKENDS, compress};
 
 /// Does nothing: the operating system catches exceptions.
 pub const fn prepare() {}
@@ -15,11 +27,6 @@ pub const fn prepare() {}
 #[must_use]
 pub const fn fastest_backend() -> Backend {
     Backend::Portable
-}
-
-/// Computes the compression function.
-pub fn compress(_: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
-    compress_portable(state, blocks);
 }
 
 /// Returns 0: there is no counter that all hosts share.
@@ -36,7 +43,33 @@ pub const fn stack_is_sound() -> bool {
 
 /// Has no kernel to start.
 pub const fn jump() -> ! {
-    stop()
+    halt()
+}
+
+/// Runs `action`: the operating system catches exceptions.
+pub fn guarded(mut action: impl FnMut()) -> bool {
+    action();
+    true
+}
+
+/// Returns nothing: there is no counter.
+#[must_use]
+pub const fn cycles_per_microsecond() -> Option<u64> {
+    None
+}
+
+/// Opens nothing.
+pub const fn open_console() {}
+
+/// Writes nothing.
+pub const fn console_byte(_: u8) {}
+
+/// Does not wait.
+pub const fn wait(_: u32) {}
+
+/// Has no machine to reset.
+pub const fn reset() -> ! {
+    halt()
 }
 
 /// Stops.
@@ -44,6 +77,6 @@ pub const fn jump() -> ! {
     clippy::empty_loop,
     reason = "never called: the host has other ways to end"
 )]
-pub const fn stop() -> ! {
+pub const fn halt() -> ! {
     loop {}
 }

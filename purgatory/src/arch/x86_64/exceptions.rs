@@ -1,15 +1,18 @@
 //! What happens when something goes wrong while we run.
 
-use crate::{
-    abi::Exported,
-    arch,
-    status::{Phase, STATUS},
-};
+use crate::{abi::Exported, arch, report, status::STATUS};
+
+use super::machine;
+
+/// Two letters a vector; `..` has no name (AMD64 manual volume 2, table 8-1).
+const MNEMONICS: &str = "DEDBNMBPOFBRUDNMDFMFTSNPSSGPPF..MFACMCXFVECP..............VCSX..";
+const NMI: u64 = 2;
+const DOUBLE_FAULT: u64 = 8;
+const MACHINE_CHECK: u64 = 18;
 
 /// What the stubs of entry.S leave on the stack.
 #[repr(C)]
 pub(super) struct Frame {
-    /// r15 down to rax, in the reverse order of their pushing.
     registers: [u64; 15],
     vector: u64,
     error: u64,
@@ -23,19 +26,66 @@ pub(super) struct Frame {
 /// The stack pointer of the innermost guarded call, 0 outside of any.
 pub(super) static RESUME: Exported<u64> = Exported::new(0);
 
+/// Exceptions that were on their way to end the trip.
+static FATAL: Exported<u32> = Exported::new(0);
+
 /// Handles an exception; returns to continue at `frame.rip`.
 pub(super) extern "sysv64" fn exception(frame: &mut Frame) {
-    if frame.vector == 2 {
-        STATUS.nmis.write(STATUS.nmis.read().wrapping_add(1));
-        return;
+    let resume = RESUME.read();
+    match frame.vector {
+        // A watchdog's NMI must not cost the dump.
+        NMI => {
+            STATUS.nmis.write(STATUS.nmis.read().wrapping_add(1));
+            return;
+        }
+        DOUBLE_FAULT | MACHINE_CHECK => (),
+        _ if resume != 0 => {
+            frame.rip = machine::guarded_fault();
+            frame.rsp = resume;
+            return;
+        }
+        _ => (),
     }
-    STATUS.vector.write(frame.vector);
-    STATUS.error.write(frame.error);
-    STATUS.rip.write(frame.rip);
-    STATUS
-        .cr2
-        .write(x86_64::registers::control::Cr2::read_raw());
-    STATUS.verdict.write(6);
-    STATUS.enter(Phase::Faulted);
-    arch::stop()
+    let fatal = FATAL.read();
+    FATAL.write(fatal.wrapping_add(1));
+    match fatal {
+        0 => report(frame),
+        // The report itself failed: do what was asked for without a word.
+        1 => crate::finish(),
+        _ => arch::halt(),
+    }
+}
+
+fn report(frame: &Frame) -> ! {
+    let address = x86_64::registers::control::Cr2::read_raw();
+    STATUS.faulted(frame.vector, frame.error, frame.rip, address);
+    let [
+        r15,
+        r14,
+        r13,
+        r12,
+        r11,
+        r10,
+        r9,
+        r8,
+        rdi,
+        rsi,
+        rbp,
+        rbx,
+        rdx,
+        rcx,
+        rax,
+    ] = frame.registers;
+    report::exception(&report::Exception {
+        vector: frame.vector,
+        error: frame.error,
+        offset: frame.rip.wrapping_sub(machine::base()),
+        address,
+        names: "axcxdxbxspbpsidir8r9101112131415",
+        registers: &[
+            rax, rcx, rdx, rbx, frame.rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
+        ],
+        mnemonics: MNEMONICS,
+    });
+    crate::finish()
 }

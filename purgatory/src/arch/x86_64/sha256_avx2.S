@@ -1,44 +1,49 @@
 # SHA-256 with AVX2, for the servers before the SHA extensions.
 #
-# The rounds are a chain of scalar instructions; the message schedule is not, so vectors do it: two blocks at once,
-# one to each half of a ymm register, in the gaps that the first block's rounds leave. Its result, W + K for both
-# blocks, waits on the stack, and the second block then only runs its rounds. The algorithm is FIPS 180-4, 6.2.2;
-# scheduling two blocks together and rotating with rorx are the ideas of Gulley et al., "Fast SHA-256 Implementations
-# on Intel Architecture Processors" (Intel, 2012).
+# The rounds are a chain of scalar instructions; the message schedule is not, so
+# vectors do it: two blocks at once, one to each half of a ymm register, in the
+# gaps that the first block's rounds leave. Its result, W + K for both blocks,
+# waits on the stack, and the second block then only runs its rounds. The
+# algorithm is FIPS 180-4, 6.2.2; to hide the schedule between the rounds is the
+# idea of Intel's "Fast SHA-256 Implementations on Intel Architecture
+# Processors" (2012).
 #
-# No feature but AVX2 and BMI2 (rorx only: a bitwise "and not" would need BMI1, and saves nothing here). The CPUs
-# this is for decode four instructions a cycle, so the round is written for few instructions rather than short chains.
+# No feature but AVX2 and BMI2 (rorx). The CPUs this is for take four
+# instructions a cycle, so a round is as few of them as it can be, 24; shorter
+# dependency chains cost two to four more. Their order is worth 2 % on Zen 5.
 
-# One round. bc holds b ^ c, ab receives a ^ b: the next round's b ^ c. The new a is left in h and the new e in d.
+# One round. bc holds b ^ c, ab receives a ^ b: the next round's b ^ c. The new
+# a is left in h and the new e in d.
 .macro sha256_avx2_round offset, a, b, c, d, e, f, g, h, ab, bc
-    add     \h, [rdi + \offset]
-    rorx    r13d, \e, 25
-    rorx    r12d, \e, 11
-    xor     r13d, r12d
-    rorx    r12d, \e, 6
-    xor     r13d, r12d                  # Sigma1(e)
-    mov     r12d, \f
-    xor     r12d, \g
-    and     r12d, \e
-    xor     r12d, \g                    # Ch(e, f, g)
-    add     \h, r12d
-    add     \h, r13d
-    add     \d, \h
+    rorx    esi, \e, 25
+    rorx    edi, \e, 11
+    xor     esi, edi
+    add     \h, [r14 + \offset]
+    rorx    edi, \e, 6
+    xor     esi, edi                    # Sigma1(e)
+    mov     edi, \f
+    xor     edi, \g
+    and     edi, \e
     mov     \ab, \a
+    xor     edi, \g                     # Ch(e, f, g)
     xor     \ab, \b
+    add     \h, edi
+    rorx    edi, \a, 13
+    add     \h, esi
+    add     \d, \h
     and     \bc, \ab
     xor     \bc, \b                     # Maj(a, b, c) = ((a ^ b) & (b ^ c)) ^ b
+    rorx    esi, \a, 22
+    xor     esi, edi
     add     \h, \bc
-    rorx    r13d, \a, 22
-    rorx    r12d, \a, 13
-    xor     r13d, r12d
-    rorx    r12d, \a, 2
-    xor     r13d, r12d                  # Sigma0(a)
-    add     \h, r13d
+    rorx    edi, \a, 2
+    xor     esi, edi                    # Sigma0(a)
+    add     \h, esi
 .endm
 
-# Four rounds on group `index` of W + K. If w0 to w3 are given, the oldest to the newest four groups of W, the next
-# group is made meanwhile: it takes w2's place, w2 takes w0's, and its W + K goes to the stack four groups on.
+# Four rounds on group `index` of W + K. If w0 to w3 are given, the oldest to
+# the newest four groups of W, the next group is made meanwhile: it takes w2's
+# place, w2 takes w0's, and its W + K goes to the stack four groups on.
 .macro sha256_avx2_rounds index, a, b, c, d, e, f, g, h, w0, w1, w2, w3
   .ifnb \w0
     vpalignr ymm4, \w1, \w0, 4          # W[t-15]
@@ -50,29 +55,29 @@
     vpxor   ymm5, ymm5, ymm6
     vpslld  ymm4, ymm4, 25
   .endif
-    sha256_avx2_round 32*\index, \a, \b, \c, \d, \e, \f, \g, \h, r14d, r15d
+    sha256_avx2_round 32*\index, \a, \b, \c, \d, \e, \f, \g, \h, ebp, r12d
   .ifnb \w0
     vpsrld  ymm6, ymm6, 11
     vpxor   ymm5, ymm5, ymm7
     vpxor   ymm4, ymm4, ymm6
     vpxor   ymm5, ymm5, ymm4            # sigma0(W[t-15])
-    vpshufd ymm4, \w3, 0xfa             # W[t-2] for the lower two words, each twice: a 64-bit shift then rotates
+    vpshufd ymm4, \w3, 0xfa             # W[t-2] twice, so that a 64-bit shift rotates it
     vpaddd  ymm8, ymm8, ymm5
     vpsrld  ymm5, ymm4, 10
     vpsrlq  ymm6, ymm4, 17
   .endif
-    sha256_avx2_round 32*\index + 4, \h, \a, \b, \c, \d, \e, \f, \g, r15d, r14d
+    sha256_avx2_round 32*\index + 4, \h, \a, \b, \c, \d, \e, \f, \g, r12d, ebp
   .ifnb \w0
     vpsrlq  ymm4, ymm4, 19
     vpxor   ymm5, ymm5, ymm6
     vpxor   ymm5, ymm5, ymm4            # sigma1(W[t-2])
     vpshufb ymm5, ymm5, ymm9
-    vpaddd  ymm8, ymm8, ymm5            # the lower two words are done, and are W[t-2] for the upper two
+    vpaddd  ymm8, ymm8, ymm5            # the lower two words, done: W[t-2] of the upper two
     vpshufd ymm4, ymm8, 0x50
     vpsrld  ymm5, ymm4, 10
     vpsrlq  ymm6, ymm4, 17
   .endif
-    sha256_avx2_round 32*\index + 8, \g, \h, \a, \b, \c, \d, \e, \f, r14d, r15d
+    sha256_avx2_round 32*\index + 8, \g, \h, \a, \b, \c, \d, \e, \f, ebp, r12d
   .ifnb \w0
     vpsrlq  ymm4, ymm4, 19
     vpxor   ymm5, ymm5, ymm6
@@ -80,11 +85,11 @@
     vpshufb ymm5, ymm5, ymm10
     vmovdqa \w0, \w2
     vpaddd  \w2, ymm8, ymm5
-    vbroadcasti128 ymm4, [rbp + 16*\index]
+    vbroadcasti128 ymm4, [r13 + 16*\index]
     vpaddd  ymm4, ymm4, \w2
-    vmovdqa [rdi + 32*\index + 128], ymm4
+    vmovdqa [r14 + 32*\index + 128], ymm4
   .endif
-    sha256_avx2_round 32*\index + 12, \f, \g, \h, \a, \b, \c, \d, \e, r15d, r14d
+    sha256_avx2_round 32*\index + 12, \f, \g, \h, \a, \b, \c, \d, \e, r12d, ebp
 .endm
 
 .pushsection .rodata.sha256_compress_avx2, "a", @progbits
@@ -101,14 +106,15 @@
 # sha256_compress_avx2(rdi: state, rsi: blocks, rdx: count)
 #
 #   eax ebx ecx edx r8d-r11d  state     ymm0-3     sixteen message words of two blocks
-#   r12-13  scratch                     ymm4-8     scratch
-#   r14-15  a ^ b, b ^ c, in turn       ymm9-10    shuffles to the lower and to the upper words
-#   rdi  W + K of these rounds          ymm11      byte swap
-#   rsi  this block
-#   rbp  constants of the next W; later the state's address
+#   esi edi   scratch                   ymm4-8     scratch
+#   ebp r12d  a ^ b, b ^ c, in turn     ymm9-10    shuffles to the lower and to the upper words
+#   r13  constants of the next W        ymm11      byte swap
+#   r14  W + K of these rounds
+#   r15  this block
 #
-# On the stack, from rsp: W + K as sixteen groups of four words of the first block and four of the second; the
-# caller's rsp; the state's address; the end of the blocks.
+# On the stack, from rsp: W + K as sixteen groups of four words of the first
+# block and four of the second; the caller's rsp; the state's address; the end
+# of the blocks.
 .pushsection .text.sha256_compress_avx2, "ax", @progbits
 .globl sha256_compress_avx2
 .hidden sha256_compress_avx2
@@ -131,6 +137,7 @@ sha256_compress_avx2:
     shl     rdx, 6
     add     rdx, rsi
     mov     [rsp + 528], rdx
+    mov     r15, rsi
     vbroadcasti128 ymm9, [rip + .Lsha256_avx2_to_lower]
     vbroadcasti128 ymm10, [rip + .Lsha256_avx2_to_upper]
     vbroadcasti128 ymm11, [rip + .Lsha256_avx2_byteswap]
@@ -144,65 +151,65 @@ sha256_compress_avx2:
     mov     r11d, [rdi + 28]
 
 .Lsha256_avx2_pair:
-    lea     r12, [rsi + 64]
-    cmp     r12, [rsp + 528]
-    cmove   r12, rsi                    # a last block without a partner is its own, and the copy is not used
-    lea     rbp, [rip + {round_constants}]
-    mov     rdi, rsp
+    lea     rsi, [r15 + 64]
+    cmp     rsi, [rsp + 528]
+    cmove   rsi, r15                    # an odd last block is its own partner
+    lea     r13, [rip + {round_constants}]
+    mov     r14, rsp
   .irp i, 0, 1, 2, 3
-    vmovdqu xmm\i, [rsi + 16*\i]
-    vinserti128 ymm\i, ymm\i, [r12 + 16*\i], 1
+    vmovdqu xmm\i, [r15 + 16*\i]
+    vinserti128 ymm\i, ymm\i, [rsi + 16*\i], 1
     vpshufb ymm\i, ymm\i, ymm11
-    vbroadcasti128 ymm4, [rbp + 16*\i]
+    vbroadcasti128 ymm4, [r13 + 16*\i]
     vpaddd  ymm4, ymm4, ymm\i
-    vmovdqa [rdi + 32*\i], ymm4
+    vmovdqa [r14 + 32*\i], ymm4
   .endr
-    add     rbp, 64
-    mov     r15d, ebx
-    xor     r15d, ecx
+    add     r13, 64
+    mov     r12d, ebx
+    xor     r12d, ecx
 .balign 32
 .Lsha256_avx2_scheduling_rounds:
     sha256_avx2_rounds 0, eax, ebx, ecx, edx, r8d, r9d, r10d, r11d, ymm0, ymm1, ymm2, ymm3
     sha256_avx2_rounds 1, r8d, r9d, r10d, r11d, eax, ebx, ecx, edx, ymm1, ymm0, ymm3, ymm2
-    add     rbp, 32
-    add     rdi, 64
-    lea     r12, [rsp + 384]
-    cmp     rdi, r12
+    add     r13, 32
+    add     r14, 64
+    lea     rsi, [rsp + 384]
+    cmp     r14, rsi
     jne     .Lsha256_avx2_scheduling_rounds
 .balign 32
 .Lsha256_avx2_plain_rounds:
     sha256_avx2_rounds 0, eax, ebx, ecx, edx, r8d, r9d, r10d, r11d
     sha256_avx2_rounds 1, r8d, r9d, r10d, r11d, eax, ebx, ecx, edx
-    add     rdi, 64
-    lea     r12, [rsp + 512]
-    cmp     rdi, r12
+    add     r14, 64
+    lea     rsi, [rsp + 512]
+    cmp     r14, rsi
     jb      .Lsha256_avx2_plain_rounds
 
-    mov     rbp, [rsp + 520]
-    add     eax, [rbp]
-    mov     [rbp], eax
-    add     ebx, [rbp + 4]
-    mov     [rbp + 4], ebx
-    add     ecx, [rbp + 8]
-    mov     [rbp + 8], ecx
-    add     edx, [rbp + 12]
-    mov     [rbp + 12], edx
-    add     r8d, [rbp + 16]
-    mov     [rbp + 16], r8d
-    add     r9d, [rbp + 20]
-    mov     [rbp + 20], r9d
-    add     r10d, [rbp + 24]
-    mov     [rbp + 24], r10d
-    add     r11d, [rbp + 28]
-    mov     [rbp + 28], r11d
-    add     rsi, 64
-    cmp     rsi, [rsp + 528]
+    mov     r13, [rsp + 520]
+    add     eax, [r13]
+    mov     [r13], eax
+    add     ebx, [r13 + 4]
+    mov     [r13 + 4], ebx
+    add     ecx, [r13 + 8]
+    mov     [r13 + 8], ecx
+    add     edx, [r13 + 12]
+    mov     [r13 + 12], edx
+    add     r8d, [r13 + 16]
+    mov     [r13 + 16], r8d
+    add     r9d, [r13 + 20]
+    mov     [r13 + 20], r9d
+    add     r10d, [r13 + 24]
+    mov     [r13 + 24], r10d
+    add     r11d, [r13 + 28]
+    mov     [r13 + 28], r11d
+    add     r15, 64
+    cmp     r15, [rsp + 528]
     je      .Lsha256_avx2_end
-    cmp     rdi, r12                    # the second block's words end 16 bytes past the first block's
+    cmp     r14, rsi                    # the second block's words end 16 bytes later
     jne     .Lsha256_avx2_pair
-    lea     rdi, [rsp + 16]
-    mov     r15d, ebx
-    xor     r15d, ecx
+    lea     r14, [rsp + 16]
+    mov     r12d, ebx
+    xor     r12d, ecx
     jmp     .Lsha256_avx2_plain_rounds
 
 .Lsha256_avx2_end:

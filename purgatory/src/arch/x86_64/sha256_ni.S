@@ -1,13 +1,17 @@
 # SHA-256 with the SHA extensions.
 #
-# The two halves of the state live in xmm1 and xmm2 from the first block to the last, and each sha256rnds2 waits for
-# the one before it: 32 of them a block, and the additions at its end, are the time a block takes. All other work has
-# to hide behind them, so the message schedule runs twelve rounds ahead of its use. What it computes is FIPS 180-4,
-# 6.2.2; how the instructions divide it is Intel SDM volume 2, SHA256MSG1, SHA256MSG2 and SHA256RNDS2.
+# The two halves of the state live in xmm1 and xmm2 from the first block to the
+# last, and each sha256rnds2 waits for the one before it: 32 of them a block,
+# and the additions at its end, are the time a block takes. All other work has
+# to hide behind them, so the message schedule runs twelve rounds ahead of its
+# use. What it computes is FIPS 180-4, 6.2.2; how the instructions divide it is
+# Intel SDM volume 2, SHA256MSG1, SHA256MSG2 and SHA256RNDS2.
 #
-# No feature but SHA, SSSE3 and SSE4.1, and legacy encodings only: CR4.OSFXSR is all that has to be enabled.
+# No feature but SHA, SSSE3 and SSE4.1, and legacy encodings only: CR4.OSFXSR is
+# all that has to be enabled.
 
-# Four rounds on the message words in w0. Then, unless w1 to w3 are left out, w0 becomes the words sixteen rounds on.
+# Four rounds on the message words in w0. Then, unless w1 to w3 are left out, w0
+# becomes the words sixteen rounds on.
 .macro sha256_ni_rounds index, w0, w1, w2, w3
     movdqa  xmm0, [rax + 16*\index]
     paddd   xmm0, \w0
@@ -58,8 +62,9 @@ sha256_compress_shani:
 
 .balign 32
 .Lsha256_ni_block:
-    # Eight blocks ahead covers a trip to memory, and takes over where hardware prefetchers stop: at the page's end.
-    # Past the last block it loads nothing that matters, and a prefetch never faults.
+    # Eight blocks ahead covers a trip to memory, and takes over where hardware
+    # prefetchers stop: at the page's end. Past the last block it loads nothing
+    # that matters, and a prefetch never faults.
     prefetcht0 [rsi + 512]
     movdqa  xmm9, xmm1
     movdqa  xmm10, xmm2

@@ -154,6 +154,7 @@ fn pointer<T>(table: *const T) -> DescriptorTablePointer {
     }
 }
 
-fn address<T>(place: *const T) -> u64 {
+/// Where something is, as a number.
+pub(super) fn address<T>(place: *const T) -> u64 {
     wide(place.expose_provenance())
 }

@@ -1,0 +1,49 @@
+//! How fast the time-stamp counter runs, from the timer that every PC has.
+//!
+//! Used only where the purgatory may touch ports: when it refuses, or when it
+//! was asked to be verbose.
+
+use super::{
+    console::{inb, outb},
+    machine::{cycles, guarded},
+};
+
+/// Ticks of the 8254 in 10 ms (1.193182 MHz).
+const TICKS: u16 = 11_932;
+/// Those 10 ms in us.
+const MICROSECONDS: u64 = 10_000;
+/// How often the timer's output is read before it counts as absent: reading a
+/// port takes about 1 us.
+const PATIENCE: u32 = 1 << 18;
+
+/// Speaker control: gate of channel 2, and its output.
+const CONTROL: u16 = 0x61;
+const GATE: u8 = 1;
+const SPEAKER: u8 = 2;
+const OUTPUT: u8 = 0x20;
+/// Mode of channel 2: both bytes of the count, interrupt on terminal count.
+const MODE: u16 = 0x43;
+const COUNT_ONCE: u8 = 0xb0;
+const CHANNEL: u16 = 0x42;
+
+/// Measures the ticks of [`cycles`] in a microsecond; `None` without a timer.
+pub fn cycles_per_microsecond() -> Option<u64> {
+    let mut measured = None;
+    guarded(|| measured = measure());
+    measured
+}
+
+fn measure() -> Option<u64> {
+    let found = inb(CONTROL);
+    let [low, high] = TICKS.to_le_bytes();
+    outb(CONTROL, found & !SPEAKER | GATE);
+    outb(MODE, COUNT_ONCE);
+    outb(CHANNEL, low);
+    outb(CHANNEL, high);
+    let start = cycles();
+    let ended = (0..PATIENCE).any(|_| inb(CONTROL) & OUTPUT != 0);
+    let elapsed = cycles().wrapping_sub(start);
+    outb(CONTROL, found);
+    let rate = elapsed / MICROSECONDS;
+    (ended && rate > 0).then_some(rate)
+}

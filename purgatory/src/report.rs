@@ -1,0 +1,218 @@
+//! Says what went wrong, and how it goes.
+//!
+//! A refusal fits on one screen of 80 by 25: the verdict, both digests, every
+//! region, and, after all that cannot fail, a fingerprint of each region, so
+//! that a tool that knows what was loaded can name the one that differs.
+
+use crate::{
+    abi::{self, EXPECTED_DIGEST, Exported},
+    arch,
+    console::{bytes, decimal, hex, hex_digits, text},
+    memory::Flaw,
+    sha256::{Backend, Sha256},
+    status::STATUS,
+    verify::{Refusal, Verified},
+};
+
+/// Digits of a fingerprint: the first 4 bytes of a region's own SHA-256.
+const FINGERPRINT: usize = 4;
+
+/// Reports that the image must not be started, and why.
+pub fn refused(refusal: &Refusal, backend: Backend) {
+    arch::open_console();
+    text("purgatory: refused: ");
+    match *refusal {
+        Refusal::Mismatch { computed, .. } => {
+            text("sha256 mismatch\n");
+            digests(&computed);
+        }
+        Refusal::TableWiped { computed } => {
+            text("region table wiped\n");
+            digests(&computed);
+        }
+        Refusal::BadRegion { index, flaw } => {
+            text("region ");
+            decimal(crate::memory::wide(index));
+            text(match flaw {
+                Flaw::StartsAtZero => " starts at address 0\n",
+                Flaw::TooHigh => " ends beyond the last address\n",
+            });
+        }
+    }
+    measured(backend);
+    regions(backend);
+}
+
+/// Reports that the purgatory's own stack ran over.
+pub fn overflowed() {
+    arch::open_console();
+    text("purgatory: refused: its own stack overflowed\n");
+}
+
+/// What is known of an exception.
+pub struct Exception<'a> {
+    /// Its vector.
+    pub vector: u64,
+    /// Its error code.
+    pub error: u64,
+    /// Where it happened, as an offset into the blob.
+    pub offset: u64,
+    /// The address it was about.
+    pub address: u64,
+    /// Names of the general registers, two letters each, in the order of `registers`.
+    pub names: &'a str,
+    /// The general registers.
+    pub registers: &'a [u64],
+    /// Mnemonics of the architecture's exceptions, two letters each, by vector.
+    pub mnemonics: &'a str,
+}
+
+/// Reports an exception that ends the trip.
+pub fn exception(exception: &Exception<'_>) {
+    arch::open_console();
+    text("purgatory: exception ");
+    decimal(exception.vector);
+    text(" #");
+    text(pair(exception.mnemonics, exception.vector));
+    text(", error ");
+    hex(exception.error);
+    text(", at purgatory_start+");
+    hex(exception.offset);
+    text(", address ");
+    hex(exception.address);
+    for (index, value) in (0..).zip(exception.registers) {
+        text(if index % 4 == 0 { "\n  " } else { "  " });
+        text(pair(exception.names, index));
+        text(" ");
+        hex_digits(*value, 16);
+    }
+    text("\n");
+}
+
+/// Announces what the machine does next.
+pub fn ending(what: &str) {
+    text("purgatory: ");
+    text(what);
+    text("\n");
+}
+
+fn pair(table: &str, index: u64) -> &str {
+    let start = usize::try_from(index.wrapping_mul(2)).unwrap_or(usize::MAX);
+    table.get(start..start.saturating_add(2)).unwrap_or("??")
+}
+
+fn digests(computed: &abi::Digest) {
+    text("  computed ");
+    bytes(computed);
+    text("\n  expected ");
+    bytes(&EXPECTED_DIGEST.read());
+    text("\n");
+}
+
+fn measured(backend: Backend) {
+    text("  ");
+    text(backend.name());
+    text(", ");
+    decimal(STATUS.bytes.read());
+    text(" bytes, ");
+    decimal(STATUS.cycles.read());
+    text(" cycles\n");
+}
+
+/// Lists the regions in use, then their fingerprints, four a line.
+fn regions(backend: Backend) {
+    let regions = abi::regions();
+    let used = || (0..).zip(&regions).filter(|(_, region)| region.len != 0);
+    for (index, region) in used() {
+        text("  region ");
+        decimal(index);
+        text(" ");
+        hex(region.start);
+        text(" ");
+        hex(region.len);
+        text("\n");
+    }
+    let image = abi::loaded_image();
+    let mut column = 0;
+    for ((index, region), slice) in (0..).zip(&regions).zip(image.slices()) {
+        if region.len == 0 {
+            continue;
+        }
+        text(if column % 4 == 0 { "  sha256" } else { "" });
+        text(" ");
+        decimal(index);
+        text(" ");
+        let mut digest = None;
+        arch::guarded(|| {
+            let mut hash = Sha256::new(backend);
+            if let Ok(slice) = slice {
+                hash.update(slice);
+                digest = Some(hash.finish());
+            }
+        });
+        match digest.as_ref().and_then(|digest| digest.get(..FINGERPRINT)) {
+            Some(fingerprint) => bytes(fingerprint),
+            None => text("unreadable"),
+        }
+        column = 1_u32.wrapping_add(column);
+        text(if column % 4 == 0 { "\n" } else { "" });
+    }
+    text(if column % 4 == 0 { "" } else { "\n" });
+}
+
+/// Ticks of the clock in a microsecond, 0 where that cannot be told.
+static RATE: Exported<u64> = Exported::new(0);
+/// When the check began, and when it was last spoken of.
+static BEGAN: Exported<u64> = Exported::new(0);
+static SPOKE: Exported<u64> = Exported::new(0);
+
+/// Checks that take less are not worth a line in between, in us.
+const SHORT: u64 = 2_000_000;
+/// From one line to the next, in us.
+const INTERVAL: u64 = 1_000_000;
+
+/// Says that the purgatory was entered.
+pub fn begin() {
+    arch::open_console();
+    text("purgatory: verifying\n");
+    RATE.write(arch::cycles_per_microsecond().unwrap_or(0));
+    let now = arch::cycles();
+    BEGAN.write(now);
+    SPOKE.write(now);
+}
+
+/// Says about once a second how many bytes are done.
+pub fn progress(bytes: u64) {
+    let now = arch::cycles();
+    let since = |moment: &Exported<u64>| microseconds(now.wrapping_sub(moment.read()));
+    if since(&BEGAN) > Some(SHORT) && since(&SPOKE) > Some(INTERVAL) {
+        SPOKE.write(now);
+        text("purgatory: ");
+        decimal(bytes >> 20);
+        text(" MiB verified\n");
+    }
+}
+
+/// Says what was verified, and how fast.
+pub fn end(verified: &Verified, backend: Backend) {
+    text("purgatory: verified ");
+    decimal(verified.bytes);
+    text(" bytes with ");
+    text(backend.name());
+    text(" in ");
+    let cycles = STATUS.cycles.read();
+    if let Some(time) = microseconds(cycles) {
+        decimal(time / 1000);
+        text(" ms, ");
+        // Bytes in a microsecond are megabytes in a second.
+        decimal(verified.bytes.checked_div(time).unwrap_or(0));
+        text(" MB/s\n");
+    } else {
+        decimal(cycles);
+        text(" cycles\n");
+    }
+}
+
+fn microseconds(cycles: u64) -> Option<u64> {
+    cycles.checked_div(RATE.read())
+}

@@ -1,0 +1,43 @@
+//! What the init and whoever watches its console agree on.
+#![no_std]
+
+/// Kernel parameter, and so environment variable, that names the [`step`].
+pub const STEP: &str = "purgatory_step";
+
+/// What the init of a boot does.
+pub mod step {
+    /// Loads the second kernel and starts it.
+    pub const KEXEC: &str = "kexec";
+    /// Loads the second kernel as a capture kernel and panics.
+    pub const CRASH: &str = "crash";
+    /// Runs in the second kernel: verifies that it got what was loaded.
+    pub const VERIFY: &str = "verify";
+    /// Runs in the capture kernel: as [`VERIFY`], and reads the old memory.
+    pub const CAPTURE: &str = "capture";
+}
+
+/// Kernel parameter: waits for [`GO`] between load and start, and asks the
+/// kernel to say where it loaded each segment.
+pub const HOLD: &str = "purgatory_hold";
+
+/// Kernel parameter: the SHA-256 of [`PAYLOAD`], in hexadecimal.
+pub const DIGEST: &str = "purgatory_digest";
+
+/// What ends a hold.
+pub const GO: &str = "go\n";
+
+/// The second kernel, its initramfs, and the file in it to be verified.
+pub const KERNEL: &str = "/kernel";
+/// See [`KERNEL`].
+pub const INITRD: &str = "/initrd";
+/// See [`KERNEL`].
+pub const PAYLOAD: &str = "/payload";
+
+/// Said once the kernel accepted the second kernel.
+pub const LOADED: &str = "init: loaded";
+/// Said when it did not, followed by the error.
+pub const REFUSED: &str = "init: kexec_file_load: ";
+/// Said by a second kernel that found everything in place.
+pub const VERIFIED: &str = "init: verified";
+/// Said before giving up for any other reason.
+pub const FAILED: &str = "init: failed: ";

@@ -1,0 +1,163 @@
+//! The four steps, one per boot.
+use std::env;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, Read as _, stdin};
+use std::os::fd::AsRawFd as _;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use linux_init as agreed;
+use linux_init::step;
+use rustix::mount::{MountFlags, mount};
+use rustix::system::{RebootCommand, reboot};
+use sha2::{Digest as _, Sha256};
+
+/// `KEXEC_FILE_ON_CRASH` and `KEXEC_FILE_DEBUG` of include/uapi/linux/kexec.h.
+const ON_CRASH: libc::c_ulong = 2;
+const DEBUG: libc::c_ulong = 8;
+
+/// What the second kernel's command line has besides the step: its decompressor
+/// prints through `earlyprintk`, so that its first line is its first breath.
+const SECOND: &str = "console=ttyS0 earlyprintk=ttyS0 panic=-1";
+
+/// Runs the step of this boot; a success does not return.
+pub(crate) fn run() {
+    if let Err(error) = run_step() {
+        println!("{}{error:#}", agreed::FAILED);
+    }
+    // A reset: the second kernel's power-off is the only good end.
+    let error = reboot(RebootCommand::Restart);
+    println!("{}reboot: {error:?}", agreed::FAILED);
+}
+
+fn run_step() -> Result<()> {
+    for (kind, target) in [("proc", "/proc"), ("sysfs", "/sys")] {
+        mount(kind, target, kind, MountFlags::empty(), None).with_context(|| kind)?;
+    }
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let step = env::var(agreed::STEP).context(agreed::STEP)?;
+    println!("init: {step} in Linux {}", release.trim());
+    match step.as_str() {
+        step::KEXEC => {
+            load(step::VERIFY, 0)?;
+            reboot(RebootCommand::Kexec).context("reboot")
+        }
+        step::CRASH => {
+            load(step::CAPTURE, ON_CRASH)?;
+            fs::write("/proc/sysrq-trigger", "c").context("sysrq")
+        }
+        step::VERIFY => verify(),
+        step::CAPTURE => capture().and_then(|()| verify()),
+        other => bail!("unknown step {other}"),
+    }
+}
+
+/// Loads the second kernel, whose init will run `step`.
+fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
+    let kernel = File::open(agreed::KERNEL).context(agreed::KERNEL)?;
+    let initrd = File::open(agreed::INITRD).context(agreed::INITRD)?;
+    let digest = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
+    let hold = env::var_os(agreed::HOLD).is_some();
+    let line = CString::new(format!(
+        "{SECOND} {}={step} {}={digest}",
+        agreed::STEP,
+        agreed::DIGEST
+    ))?;
+    let mut result = kexec_file_load(
+        &kernel,
+        &initrd,
+        &line,
+        flags | if hold { DEBUG } else { 0 },
+    );
+    // Kernels before 6.8 do not know the flag: they use dynamic debug.
+    if hold
+        && result
+            .as_ref()
+            .is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
+    {
+        result = kexec_file_load(&kernel, &initrd, &line, flags);
+    }
+    if let Err(error) = result {
+        println!("{}{error}", agreed::REFUSED);
+        bail!("the kernel refused the second kernel");
+    }
+    println!("{}", agreed::LOADED);
+    if hold {
+        let mut typed = String::new();
+        stdin().lock().read_line(&mut typed)?;
+        ensure!(
+            typed == agreed::GO,
+            "waited for {:?}, got {typed:?}",
+            agreed::GO
+        );
+    }
+    Ok(())
+}
+
+fn kexec_file_load(
+    kernel: &File,
+    initrd: &File,
+    line: &CString,
+    flags: libc::c_ulong,
+) -> io::Result<()> {
+    let line = line.as_bytes_with_nul();
+    // SAFETY: the kernel reads `line.len()` bytes at `line`, which outlives the
+    // call, and checks both descriptors itself.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_file_load,
+            kernel.as_raw_fd(),
+            initrd.as_raw_fd(),
+            line.len(),
+            line.as_ptr(),
+            flags,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Proves that this is a capture kernel: the old kernel's memory is readable.
+fn capture() -> Result<()> {
+    let mut header = [0; 4];
+    let mut file = File::open("/proc/vmcore").context("/proc/vmcore")?;
+    file.read_exact(&mut header).context("/proc/vmcore")?;
+    ensure!(
+        header == *b"\x7fELF",
+        "/proc/vmcore begins with {header:02x?}"
+    );
+    println!(
+        "init: /proc/vmcore has {} MiB",
+        file.metadata()?.len() >> 20
+    );
+    Ok(())
+}
+
+/// Compares the payload with the digest that the first kernel passed on.
+fn verify() -> Result<()> {
+    let expected = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
+    let started = Instant::now();
+    let payload = fs::read(agreed::PAYLOAD).context(agreed::PAYLOAD)?;
+    let digest: String = Sha256::digest(&payload)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    ensure!(
+        digest == expected,
+        "{} is {digest}, loaded was {expected}",
+        agreed::PAYLOAD
+    );
+    let uptime = fs::read_to_string("/proc/uptime")?;
+    let uptime = uptime.split(' ').next().unwrap_or_default();
+    println!(
+        "{}: {} MiB equal in {:.1} s, up {uptime} s",
+        agreed::VERIFIED,
+        payload.len() >> 20,
+        started.elapsed().as_secs_f64()
+    );
+    reboot(RebootCommand::PowerOff).context("power-off")
+}
