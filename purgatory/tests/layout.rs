@@ -190,8 +190,21 @@ fn magics() -> Vec<String> {
 }
 
 /// Compiles a C file that includes the header, pedantically.
+///
+/// `cc` finds the compiler as it does in build scripts (`CC`, `CFLAGS`); outside
+/// of one it has to be told the target, which is this host.
 fn compiler(standard: &str) -> Command {
-    let mut command = Command::new("cc");
+    let host = format!(
+        "{}-unknown-{}-gnu",
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    );
+    let mut command = cc::Build::new()
+        .target(&host)
+        .host(&host)
+        .opt_level(0)
+        .get_compiler()
+        .to_command();
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .arg(format!("-std={standard}"))

@@ -84,18 +84,18 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
         &[&format!("-Clink-arg=-T{}", near.display())],
         Some(&object),
     )?;
+    let near_elf = work.join("near.elf");
+    let far_elf = work.join("far.elf");
+    proof::link(toolchain, "--no-pie", &object, &near, &near_elf)?;
+    proof::link(toolchain, "--no-pie", &object, &far, &far_elf)?;
+    let linked = fs::read(&near_elf)?;
+    let bytes = proof::prove(&fs::read(&independent)?, &linked, &fs::read(&far_elf)?)
+        .context("the blob is not position independent, and no loader will relocate it")?;
+    // Written only now: a failed build leaves the last good pair alone.
     let elf = out.join(format!("purgatory-{}.elf", arch.name()));
-    let moved = work.join("far.elf");
-    proof::link(toolchain, "--no-pie", &object, &near, &elf)?;
-    proof::link(toolchain, "--no-pie", &object, &far, &moved)?;
-    let bytes = proof::prove(
-        &fs::read(&independent)?,
-        &fs::read(&elf)?,
-        &fs::read(&moved)?,
-    )
-    .context("the blob is not position independent, and no loader will relocate it")?;
     let relocatable = out.join("purgatory.ro");
-    fs::write(&relocatable, wrap::wrap(arch, &fs::read(&elf)?, &bytes)?)?;
+    fs::write(&relocatable, wrap::wrap(arch, &linked, &bytes)?)?;
+    fs::write(&elf, linked)?;
     Ok(Blob { elf, relocatable })
 }
 
