@@ -68,20 +68,24 @@ impl Apt {
         Ok(())
     }
 
-    /// Chooses what to install for `package`: apt's candidate, or a backport
-    /// where the candidate is older than `version`. `None` if there is no such
-    /// package.
-    pub(crate) fn choose(&mut self, package: &str, version: (u32, u32)) -> Result<Option<String>> {
+    /// Chooses what to install for `package`: apt's candidate, or a backport where
+    /// the candidate is older than it should be. `None` if there is no such
+    /// package, or none that is as new as it must be.
+    pub(crate) fn choose(
+        &mut self,
+        package: &str,
+        [least, best]: [(u32, u32); 2],
+    ) -> Result<Option<String>> {
         let Some(candidate) = self.candidate(package)? else {
             return Ok(None);
         };
-        if upstream(&candidate) < Some(version)
+        if upstream(&candidate) < Some(best)
             && let Some(release) = self.backports()?
-            && self.has(package, &release, version)?
+            && self.has(package, &release, best)?
         {
             return Ok(Some(format!("{package}/{release}")));
         }
-        Ok(Some(package.to_owned()))
+        Ok((upstream(&candidate) >= Some(least)).then(|| package.to_owned()))
     }
 
     /// Installs packages and nothing that they only recommend.

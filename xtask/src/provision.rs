@@ -46,8 +46,8 @@ struct Need {
     optional: bool,
     /// Its packages, in the order of [`MANAGERS`].
     packages: [&'static str; MANAGERS.len()],
-    /// The version that the first of the apt packages should have.
-    version: (u32, u32),
+    /// The versions that the first of the apt packages must and should have.
+    versions: [(u32, u32); 2],
     /// What helps beside packages.
     or: &'static str,
 }
@@ -85,7 +85,7 @@ const NEEDS: [Need; 8] = [
         },
         optional: false,
         packages: QEMU_PACKAGES,
-        version: QEMU_SHA_NI,
+        versions: [QEMU_OLDEST, QEMU_SHA_NI],
         or: "",
     },
     Need {
@@ -100,7 +100,7 @@ const NEEDS: [Need; 8] = [
         },
         optional: true,
         packages: QEMU_PACKAGES,
-        version: QEMU_SHA_NI,
+        versions: [QEMU_OLDEST, QEMU_SHA_NI],
         or: "",
     },
     Need {
@@ -116,7 +116,7 @@ const NEEDS: [Need; 8] = [
             "rust-src",
             "rustup",
         ],
-        version: toolchain::OLDEST,
+        versions: [toolchain::OLDEST; 2],
         or: "rustup target add x86_64-unknown-none",
     },
     Need {
@@ -127,7 +127,7 @@ const NEEDS: [Need; 8] = [
         },
         optional: false,
         packages: ["", "rust-std-static-x86_64-unknown-none", "", "rustup"],
-        version: (0, 0),
+        versions: [(0, 0); 2],
         or: "rustup target add x86_64-unknown-none",
     },
     Need {
@@ -135,7 +135,7 @@ const NEEDS: [Need; 8] = [
         check: |_| toolchain::has_linker(),
         optional: false,
         packages: ["lld", "lld", "lld", "lld"],
-        version: (0, 0),
+        versions: [(0, 0); 2],
         or: "",
     },
     Need {
@@ -143,7 +143,7 @@ const NEEDS: [Need; 8] = [
         check: |_| on_path(&["cc", "ld"]),
         optional: false,
         packages: ["gcc libc6-dev", "gcc", "gcc", "x86_64-elf-gcc"],
-        version: (0, 0),
+        versions: [(0, 0); 2],
         or: "",
     },
     Need {
@@ -162,7 +162,7 @@ const NEEDS: [Need; 8] = [
             "rust",
             "rust",
         ],
-        version: toolchain::OLDEST,
+        versions: [toolchain::OLDEST; 2],
         or: "rustup component add rustfmt clippy",
     },
     Need {
@@ -175,7 +175,7 @@ const NEEDS: [Need; 8] = [
             "rust",
             "rust",
         ],
-        version: toolchain::OLDEST,
+        versions: [toolchain::OLDEST; 2],
         or: "",
     },
 ];
@@ -264,8 +264,12 @@ fn install(lacking: &[(&Need, String)]) -> Result<()> {
     for (need, _) in lacking {
         let names = need.packages[0].split_whitespace().enumerate();
         let found = names.map(|(index, name)| {
-            let version = if index == 0 { need.version } else { (0, 0) };
-            apt.choose(name, version)
+            let versions = if index == 0 {
+                need.versions
+            } else {
+                [(0, 0); 2]
+            };
+            apt.choose(name, versions)
         });
         // All of them or none: part of a toolchain builds nothing.
         let found: Option<Vec<_>> = found.collect::<Result<_>>()?;
