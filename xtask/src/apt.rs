@@ -22,6 +22,14 @@ use crate::{
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SOURCES: &str = "/etc/apt/sources.list.d";
 
+/// Something to install.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Package {
+    name: &'static str,
+    /// The release that it comes from, where that is not the system's choice.
+    release: Option<String>,
+}
+
 /// apt, as root or through sudo.
 pub(crate) struct Apt {
     sudo: bool,
@@ -68,46 +76,54 @@ impl Apt {
         Ok(())
     }
 
-    /// Chooses what to install for `package`: apt's candidate, or a backport where
-    /// the candidate is older than it should be. `None` if there is no such
-    /// package, or none that is as new as it must be.
+    /// Chooses what to install for `name`: apt's candidate, or a backport where the
+    /// candidate is older than it should be. `None` if there is no such package, or
+    /// none that is as new as it must be.
     pub(crate) fn choose(
         &mut self,
-        package: &str,
+        name: &'static str,
         [least, best]: [(u32, u32); 2],
-    ) -> Result<Option<String>> {
-        let Some(candidate) = self.candidate(package)? else {
+    ) -> Result<Option<Package>> {
+        let Some(candidate) = self.candidate(name)? else {
             return Ok(None);
         };
+        let mut release = None;
         if upstream(&candidate) < Some(best)
-            && let Some(release) = self.backports()?
-            && self.has(package, &release, best)?
+            && let Some(backports) = self.backports()?
+            && self.has(name, &backports, best)?
         {
-            return Ok(Some(format!("{package}/{release}")));
+            release = Some(backports);
         }
-        Ok((upstream(&candidate) >= Some(least)).then(|| package.to_owned()))
+        let useful = release.is_some() || upstream(&candidate) >= Some(least);
+        Ok(useful.then_some(Package { name, release }))
     }
 
     /// Installs packages and nothing that they only recommend.
-    pub(crate) fn install(&self, packages: &[&str]) -> Result<()> {
-        if packages.is_empty() {
-            return Ok(());
+    pub(crate) fn install(&self, packages: &[Package]) -> Result<()> {
+        // One by one release: with `name/release`, apt takes the dependencies
+        // from the old one and gives up.
+        for group in packages.chunk_by(|one, next| one.release == next.release) {
+            let names: Vec<_> = group.iter().map(|package| package.name).collect();
+            let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+            let mut what = names.join(" ");
+            if let Some(release) = &group[0].release {
+                arguments.extend(["--target-release", release]);
+                what += &format!(" from {release}");
+            }
+            arguments.extend(names);
+            eprintln!("installing {what}");
+            let _busy = progress::spinner(format!("installing {what}"));
+            if !self.run(&arguments)? {
+                let log = fs::read_to_string(&self.log)?;
+                let lines: Vec<_> = log.lines().collect();
+                bail!(
+                    "apt-get could not install {what}\n--- last lines of {}\n{}",
+                    self.log.display(),
+                    lines[lines.len().saturating_sub(20)..].join("\n")
+                )
+            }
         }
-        let names = packages.join(" ");
-        eprintln!("installing {names}");
-        let _busy = progress::spinner(format!("installing {names}"));
-        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-        arguments.extend(packages);
-        if self.run(&arguments)? {
-            return Ok(());
-        }
-        let log = fs::read_to_string(&self.log)?;
-        let lines: Vec<_> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(20)..].join("\n");
-        bail!(
-            "apt-get could not install {names}\n--- last lines of {}\n{last}",
-            self.log.display()
-        )
+        Ok(())
     }
 
     /// The version that apt would install.

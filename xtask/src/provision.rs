@@ -260,7 +260,7 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn install(lacking: &[(&Need, String)]) -> Result<()> {
     let mut apt = Apt::new()?;
     apt.update()?;
-    let mut packages: Vec<String> = Vec::new();
+    let mut packages = Vec::new();
     for (need, _) in lacking {
         let names = need.packages[0].split_whitespace().enumerate();
         let found = names.map(|(index, name)| {
@@ -273,9 +273,13 @@ fn install(lacking: &[(&Need, String)]) -> Result<()> {
         });
         // All of them or none: part of a toolchain builds nothing.
         let found: Option<Vec<_>> = found.collect::<Result<_>>()?;
-        packages.extend(found.unwrap_or_default());
+        for package in found.unwrap_or_default() {
+            if !packages.contains(&package) {
+                packages.push(package);
+            }
+        }
     }
-    apt.install(&unique(packages.iter().map(String::as_str)))
+    apt.install(&packages)
 }
 
 fn on_path(programs: &[&str]) -> Result<()> {
