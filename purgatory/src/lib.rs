@@ -101,6 +101,7 @@ fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
     expect(unsafe_code, reason = "exported by name: published in purgatory.h")
 )]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
+#[must_use]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
     match Backend::from_number(backend).map(|backend| verify(backend, note)) {
         Some(Ok(_)) => 0,

@@ -26,9 +26,10 @@ use tempfile::NamedTempFile;
 
 use crate::{
     arch::Arch,
-    build, bzimage, case, image, progress,
+    build, bzimage, case, check, image, progress,
+    provision::{Setup, Task},
     qemu::{Machine, Run},
-    toolchain::{self, Toolchain},
+    toolchain::Toolchain,
 };
 
 /// Options of `cargo xtask boot`.
@@ -44,8 +45,6 @@ pub(crate) struct Options {
     blob: Option<PathBuf>,
 }
 
-/// How long a case may take: it takes about a second on an idle machine.
-const CASE_LIMIT: Duration = Duration::from_secs(60);
 /// How often a silent guest is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -57,16 +56,19 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds what is not given.
-    pub(crate) fn build(blob: Option<&Path>) -> Result<Self> {
+    /// Builds what is not given. No blob gets here that breaks a promise.
+    pub(crate) fn build(blob: Option<Vec<u8>>, setup: &Setup) -> Result<Self> {
         let _busy = progress::spinner("building the blob and the two test kernels");
-        let toolchain = toolchain::find(Arch::X86_64, None)?;
+        let toolchain = setup.toolchain()?;
         let blob = match blob {
-            Some(path) => path.to_owned(),
-            None => build::blob(Arch::X86_64, &toolchain, &build::default_folder())?.relocatable,
+            Some(bytes) => bytes,
+            None => {
+                let built = build::blob(Arch::X86_64, &toolchain, &build::default_folder())?;
+                check::accept(&built.relocatable)?
+            }
         };
         Ok(Self {
-            blob: fs::read(&blob).with_context(|| format!("cannot read {}", blob.display()))?,
+            blob,
             harness: guest(&toolchain, "harness", "pvh_start", 0x10_0000)?,
             payload: fs::read(guest(&toolchain, "payload", "payload_start", 0x100_0000)?)?,
         })
@@ -84,23 +86,26 @@ fn guest(toolchain: &Toolchain, package: &str, entry: &str, base: u64) -> Result
 }
 
 /// Runs `cargo xtask boot`.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let programs = Programs::build(options.blob.as_deref())?;
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    let blob = options.blob.as_deref().map(check::accept).transpose()?;
+    let linux = options.linux.read()?;
+    setup.require(Task::Boot)?;
+    let programs = Programs::build(blob, setup)?;
     let limit = Duration::from_secs(options.timeout);
-    if options.linux.kernel.is_some() {
-        return bzimage::boot(&options.linux, &programs, limit);
+    if let Some(linux) = linux {
+        return bzimage::boot(&options.linux, linux, &programs, limit);
     }
     let started = Instant::now();
-    let said = run_case(&INTACT, &programs)?;
+    let said = run_case(&INTACT, &programs, limit)?;
     print!("{said}");
     println!("booted in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// Boots one case and judges it; returns what the guests said.
-pub(crate) fn run_case(case: &Case, programs: &Programs) -> Result<String> {
+pub(crate) fn run_case(case: &Case, programs: &Programs, limit: Duration) -> Result<String> {
     let prepared = case::prepare(case, &programs.blob, &programs.payload)?;
-    let (machine, ram) = machine(case.name, CASE_LIMIT, programs, case.memory, case.cpu)?;
+    let (machine, ram) = machine(case.name, limit, programs, case.memory, case.cpu)?;
     let machine = machine.serial("com1")?.debugcon("e9", 0xe9)?;
     prepared.image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;

@@ -14,8 +14,10 @@ use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::{
     arch::Arch,
-    process, proof, root,
-    toolchain::{self, Core, Toolchain},
+    map, process, proof,
+    provision::{Setup, Task},
+    root,
+    toolchain::{Core, Toolchain},
     wrap,
 };
 
@@ -25,9 +27,6 @@ pub(crate) struct Options {
     /// Folder to write the blob into
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Insist on where `core` comes from
-    #[arg(long, value_enum)]
-    core: Option<Core>,
 }
 
 /// The finished files.
@@ -53,9 +52,10 @@ const FLAGS: [&str; 7] = [
 ];
 
 /// Runs `cargo xtask build`.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    setup.require(Task::Build)?;
     let out = options.out.clone().unwrap_or_else(default_folder);
-    let toolchain = toolchain::find(Arch::X86_64, options.core)?;
+    let toolchain = setup.toolchain()?;
     let blob = blob(Arch::X86_64, &toolchain, &out)?;
     println!("{}", summary(&blob, &toolchain)?);
     Ok(())
@@ -94,6 +94,8 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     // Written only now: a failed build leaves the last good pair alone.
     let elf = out.join(format!("purgatory-{}.elf", arch.name()));
     let relocatable = out.join("purgatory.ro");
+    let map = map::map(&linked, toolchain)?;
+    fs::write(out.join(format!("purgatory-{}.map", arch.name())), map)?;
     fs::write(&relocatable, wrap::wrap(arch, &linked, &bytes)?)?;
     fs::write(&elf, linked)?;
     Ok(Blob { elf, relocatable })
@@ -114,6 +116,24 @@ pub(crate) fn compile(
     flags: &[&str],
     object: Option<&Path>,
 ) -> Result<PathBuf> {
+    let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, flags)?;
+    command.args(["--package", package, "--bin", package]);
+    if let Some(object) = object {
+        command.args(["--", &format!("--emit=obj={}", object.display())]);
+    }
+    process::output(&mut command).with_context(|| format!("{package} does not build"))?;
+    let folder = folder(toolchain).join(arch.target());
+    Ok(folder.join("blob").join(package))
+}
+
+/// Describes a run of cargo, or of a program like it, on freestanding code.
+pub(crate) fn freestanding(
+    program: &Path,
+    verb: &str,
+    arch: Arch,
+    toolchain: &Toolchain,
+    flags: &[&str],
+) -> Result<Command> {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         if env::var_os(name).is_some() {
             bail!("{name} is set; it would replace the flags that the blob depends on: unset it");
@@ -126,31 +146,20 @@ pub(crate) fn compile(
         .chain([linker.as_str(), remap.as_str()])
         .chain(flags.iter().copied())
         .collect();
-    let folder = folder(toolchain);
-    let mut command = Command::new(&toolchain.cargo);
+    let mut command = Command::new(program);
     command
         .current_dir(root())
-        .args(["rustc", "--quiet", "--locked", "--profile", "blob"])
-        .args([
-            "--target",
-            arch.target(),
-            "--package",
-            package,
-            "--bin",
-            package,
-        ])
-        .env("CARGO_TARGET_DIR", &folder)
+        .args([verb, "--quiet", "--locked", "--profile", "blob"])
+        .args(["--target", arch.target()])
+        .env("CARGO", &toolchain.cargo)
+        .env("CARGO_TARGET_DIR", folder(toolchain))
         .env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"))
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1");
     if toolchain.core == Core::Source {
         command.arg("-Zbuild-std=core");
     }
-    if let Some(object) = object {
-        command.args(["--", &format!("--emit=obj={}", object.display())]);
-    }
-    process::output(&mut command).with_context(|| format!("{package} does not build"))?;
-    Ok(folder.join(arch.target()).join("blob").join(package))
+    Ok(command)
 }
 
 /// Says on one screen what was built.
@@ -187,22 +196,6 @@ fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
             found.size()
         )?;
     }
-    writeln!(
-        text,
-        "  {} ({})",
-        toolchain.version,
-        toolchain.rustc.display()
-    )?;
-    writeln!(
-        text,
-        "  core: {}, because {}",
-        toolchain.core, toolchain.why
-    )?;
-    write!(
-        text,
-        "  {} ({})",
-        toolchain.lld_version,
-        toolchain.lld.display()
-    )?;
+    write!(text, "{toolchain}")?;
     Ok(text)
 }

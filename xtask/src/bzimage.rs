@@ -38,10 +38,10 @@ pub(crate) struct Options {
     )]
     append: String,
     /// MiB of RAM
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", requires = "kernel", default_value_t = 1024)]
     pub(crate) memory: u64,
     /// Where the purgatory goes, instead of as high as it fits
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", requires = "kernel", value_parser = address)]
     pub(crate) at: Option<u64>,
     /// Pass as soon as the console shows this, instead of when the guest powers off
     #[arg(long, value_name = "TEXT", requires = "kernel")]
@@ -70,18 +70,38 @@ struct BzImage {
     kernel: Vec<u8>,
 }
 
+/// What is booted: read before anything is built.
+pub(crate) struct Linux {
+    kernel: BzImage,
+    initrd: Vec<u8>,
+}
+
+impl Options {
+    /// Reads the files, if there is a kernel to boot.
+    pub(crate) fn read(&self) -> Result<Option<Linux>> {
+        let Some(path) = &self.kernel else {
+            return Ok(None);
+        };
+        let kernel = parse(&read(path)?)
+            .map_err(|what| Failure::Usage(format!("{} {what}", path.display())))?;
+        let initrd = self.initrd.as_deref().map(read).transpose()?;
+        Ok(Some(Linux {
+            kernel,
+            initrd: initrd.unwrap_or_default(),
+        }))
+    }
+}
+
 /// Boots Linux; the guest's console is the user's.
-pub(crate) fn boot(options: &Options, programs: &Programs, limit: Duration) -> Result<()> {
-    let path = options.kernel.as_deref().unwrap_or(Path::new(""));
-    let kernel = parse(&read(path)?)
-        .map_err(|what| Failure::Usage(format!("{}: {what}", path.display())))?;
-    let initrd = options
-        .initrd
-        .as_deref()
-        .map(read)
-        .transpose()?
-        .unwrap_or_default();
-    let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)?;
+pub(crate) fn boot(
+    options: &Options,
+    linux: Linux,
+    programs: &Programs,
+    limit: Duration,
+) -> Result<()> {
+    let Linux { kernel, initrd } = linux;
+    let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)
+        .map_err(|error| Failure::Usage(format!("{error:#}")))?;
 
     let (machine, ram) = machine("linux", limit, programs, options.memory, "max")?;
     let machine = machine.terminal("console")?;

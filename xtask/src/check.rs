@@ -19,7 +19,7 @@ mod tests;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 
@@ -55,15 +55,7 @@ pub(crate) struct Arguments {
 
 /// Prints the table; fails if a promise is broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let path = arguments.file.display();
-    let bytes = fs::read(&arguments.file)
-        .map_err(|error| Failure::Usage(format!("cannot read {path}: {error}")))?;
-    if !bytes.starts_with(&object::elf::ELFMAG) {
-        return Err(Failure::Usage(format!(
-            "{path} is not an ELF file: give the blob itself, as in purgatory.ro"
-        ))
-        .into());
-    }
+    let bytes = read(&arguments.file)?;
     let kernels = match arguments.kernel {
         Some(kernel) => vec![kernel],
         None => Kernel::value_variants().to_vec(),
@@ -75,6 +67,38 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }
+}
+
+/// Reads a blob that is about to be started; refuses one that breaks a promise.
+pub(crate) fn accept(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = read(path)?;
+    let kernels = Kernel::value_variants().to_vec();
+    let report = judge(&bytes, kernels, ADDRESSES.to_vec());
+    match report.count(Verdict::Broken) {
+        0 => Ok(bytes),
+        count => {
+            let mut text = format!("{} breaks what its loaders rely on:\n", path.display());
+            let broken = |row: &&Row| row.finding.verdict() == Verdict::Broken;
+            for row in report.rows.iter().filter(broken) {
+                text += &row.to_string();
+            }
+            anyhow::bail!("{text}{count} broken; `cargo xtask check` prints the whole table")
+        }
+    }
+}
+
+/// Reads a file that should be a blob.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let name = path.display();
+    let bytes =
+        fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    if !bytes.starts_with(&object::elf::ELFMAG) {
+        return Err(Failure::Usage(format!(
+            "{name} is not an ELF file: give the blob itself, as in purgatory.ro"
+        ))
+        .into());
+    }
+    Ok(bytes)
 }
 
 /// Reads an address in C's notation.
@@ -107,7 +131,10 @@ fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
             let mut finding = Finding::default();
             finding.broken(error.to_string());
             return Report {
-                rows: vec![(&LOADER[0], finding)],
+                rows: vec![Row {
+                    promise: &LOADER[0],
+                    finding,
+                }],
                 readable: false,
             };
         }
@@ -123,7 +150,7 @@ fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
     let own = OWN.iter().map(|promise| {
         let mut row = promise.check(&subject);
         if !is_ours {
-            row.1.inform();
+            row.finding.inform();
         }
         row
     });
@@ -135,50 +162,66 @@ fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
 }
 
 impl Promise {
-    fn check(&'static self, subject: &Subject<'_>) -> (&'static Self, Finding) {
+    fn check(&'static self, subject: &Subject<'_>) -> Row {
         let mut finding = Finding::default();
         (self.check)(subject, &mut finding);
-        (self, finding)
+        Row {
+            promise: self,
+            finding,
+        }
+    }
+}
+
+/// A promise, and what was found about it.
+struct Row {
+    promise: &'static Promise,
+    finding: Finding,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { promise, finding } = self;
+        let verdict = finding.verdict();
+        let (title, number) = (promise.title, promise.number);
+        write!(formatter, "{:4} {number:>3}  {title}", verdict.label())?;
+        let mut details = finding.details();
+        if verdict == Verdict::Broken {
+            writeln!(formatter)?;
+            for what in details {
+                writeln!(formatter, "{:13}what: {what}", "")?;
+            }
+            writeln!(formatter, "{:13}why:  {}", "", promise.why)?;
+            return writeln!(formatter, "{:13}mend: {}", "", promise.mend);
+        }
+        if let Some(detail) = details.next() {
+            let width = 42usize.saturating_sub(title.len());
+            write!(formatter, "{:width$}  {detail}", "")?;
+        }
+        writeln!(formatter)?;
+        for detail in details.filter(|_| verdict == Verdict::Doubtful) {
+            writeln!(formatter, "{:54}{detail}", "")?;
+        }
+        Ok(())
     }
 }
 
 /// The table, as it is printed.
 struct Report {
-    rows: Vec<(&'static Promise, Finding)>,
+    rows: Vec<Row>,
     readable: bool,
 }
 
 impl Report {
     fn count(&self, verdict: Verdict) -> usize {
-        let same = |row: &&(_, Finding)| row.1.verdict() == verdict;
+        let same = |row: &&Row| row.finding.verdict() == verdict;
         self.rows.iter().filter(same).count()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (promise, finding) in &self.rows {
-            let verdict = finding.verdict();
-            let (title, number) = (promise.title, promise.number);
-            write!(formatter, "{:4} {number:>3}  {title}", verdict.label())?;
-            let mut details = finding.details();
-            if verdict == Verdict::Broken {
-                writeln!(formatter)?;
-                for what in details {
-                    writeln!(formatter, "{:13}what: {what}", "")?;
-                }
-                writeln!(formatter, "{:13}why:  {}", "", promise.why)?;
-                writeln!(formatter, "{:13}mend: {}", "", promise.mend)?;
-            } else {
-                if let Some(detail) = details.next() {
-                    let width = 42usize.saturating_sub(title.len());
-                    write!(formatter, "{:width$}  {detail}", "")?;
-                }
-                writeln!(formatter)?;
-                for detail in details.filter(|_| verdict == Verdict::Doubtful) {
-                    writeln!(formatter, "{:54}{detail}", "")?;
-                }
-            }
+        for row in &self.rows {
+            write!(formatter, "{row}")?;
         }
         let [held, broken, doubtful, skipped] = [
             Verdict::Held,

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
+mod apt;
 mod arch;
 mod boot;
 mod build;
@@ -14,11 +15,14 @@ mod failure;
 mod fixture;
 mod gdb;
 mod image;
+mod lint;
 mod linux;
 mod loader;
+mod map;
 mod process;
 mod progress;
 mod proof;
+mod provision;
 mod qemu;
 mod qmp;
 mod test;
@@ -38,6 +42,8 @@ use clap::{Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Task,
+    #[command(flatten)]
+    setup: provision::Setup,
 }
 
 #[derive(Subcommand)]
@@ -48,20 +54,24 @@ enum Task {
     Check(check::Arguments),
     /// Boot the blob between two kernels under QEMU
     Boot(boot::Options),
-    /// Load the blob by kexec_file_load(2) in real kernels and start it
+    /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Arguments),
+    /// Check formatting and lints, on the host and on the freestanding target
+    Lint,
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let setup = &cli.setup;
     failure::exit_code(match &cli.command {
-        Task::Build(options) => build::run(options),
+        Task::Build(options) => build::run(options, setup),
         Task::Check(options) => check::run(options),
-        Task::Boot(options) => boot::run(options),
-        Task::Linux(arguments) => linux::run(arguments),
-        Task::Test(options) => test::run(options),
+        Task::Boot(options) => boot::run(options, setup),
+        Task::Linux(arguments) => linux::run(arguments, setup),
+        Task::Lint => lint::run(setup),
+        Task::Test(options) => test::run(options, setup),
     })
 }
 

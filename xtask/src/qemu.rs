@@ -47,10 +47,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 
 fn missing(error: std::io::Error) -> anyhow::Error {
     if error.kind() == ErrorKind::NotFound {
-        anyhow::anyhow!(
-            "{PROGRAM} is not installed; it is in the package qemu-system-x86 \
-             (Debian, Ubuntu, Arch), qemu-system-x86-core (Fedora) or qemu (Homebrew)"
-        )
+        anyhow::anyhow!("{PROGRAM} is not on PATH")
     } else {
         anyhow::Error::from(error).context(PROGRAM)
     }

@@ -27,6 +27,7 @@ const COUNT_ONCE: u8 = 0xb0;
 const CHANNEL: u16 = 0x42;
 
 /// Measures the ticks of [`cycles`] in a microsecond; `None` without a timer.
+#[must_use]
 pub fn cycles_per_microsecond() -> Option<u64> {
     let mut measured = None;
     guarded(|| measured = measure());

@@ -147,7 +147,7 @@ fn show(byte: u8) {
         // screen is, the write goes nowhere or ends in the guard.
         unsafe { cell.write_volatile(LIGHT_GREY | u16::from(shown)) };
         cursor = cursor.wrapping_add(1);
-        if byte != b'\n' || cursor % COLUMNS == 0 {
+        if byte != b'\n' || cursor.is_multiple_of(COLUMNS) {
             break;
         }
     }
