@@ -85,6 +85,8 @@ pub struct Case {
     pub name: &'static str,
     /// QEMU's CPU model.
     pub cpu: &'static str,
+    /// The backend that must have hashed; empty where it does not matter.
+    pub backend: &'static str,
     /// MiB of RAM.
     pub memory: u64,
     /// Whether five levels of page tables are in use.
@@ -107,6 +109,7 @@ pub struct Case {
 pub const INTACT: Case = Case {
     name: "intact",
     cpu: "max",
+    backend: "",
     memory: 512,
     five_levels: false,
     dirty: false,
@@ -138,6 +141,17 @@ const fn placed(name: &'static str, place: Place) -> Case {
     }
 }
 
+/// A processor, dirty vector registers, and the backend that it is good for.
+const fn on(name: &'static str, cpu: &'static str, backend: &'static str) -> Case {
+    Case {
+        name,
+        cpu,
+        backend,
+        dirty: true,
+        ..INTACT
+    }
+}
+
 /// All of them.
 pub const CASES: &[Case] = &[
     INTACT,
@@ -157,11 +171,28 @@ pub const CASES: &[Case] = &[
         profile: Profile::DebugIdt,
         ..INTACT
     },
+    on("cpu-max", "max", "sha-ni"),
+    on("cpu-max-without-sha-ni", "max,-sha-ni", "avx2"),
+    on(
+        "cpu-max-without-sha-ni-and-avx2",
+        "max,-sha-ni,-avx2",
+        "portable",
+    ),
+    on(
+        "cpu-max-without-sha-ni-and-bmi2",
+        "max,-sha-ni,-bmi2",
+        "portable",
+    ),
+    on("cpu-max-without-ssse3", "max,-ssse3,-sha-ni", "portable"),
+    on("cpu-qemu64", "qemu64", "portable"),
+    on("cpu-sandybridge", "SandyBridge", "portable"),
+    on("cpu-haswell", "Haswell", "avx2"),
+    on("cpu-skylake-server", "Skylake-Server", "avx2"),
+    on("cpu-icelake-server", "Icelake-Server", "avx2"),
+    on("cpu-epyc", "EPYC", "sha-ni"),
     Case {
-        name: "intact-plain-cpu",
-        cpu: "qemu64",
-        dirty: true,
-        ..INTACT
+        profile: Profile::DebugIdt,
+        ..on("cpu-qemu64-debug-idt", "qemu64", "portable")
     },
     Case {
         name: "intact-five-levels",

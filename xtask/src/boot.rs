@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use purgatory::status::{Phase, Status};
+use purgatory::{
+    sha256::Backend,
+    status::{Phase, Status},
+};
 use purgatory_tests::{
     EXIT_PORT, TALK_PORT,
     cases::{Case, Expect, INTACT},
@@ -103,8 +106,11 @@ pub(crate) fn run_case(case: &Case, programs: &Programs) -> Result<String> {
     let mut run = machine.start()?;
     let ended = watch(&mut run, &ram, prepared.status)?;
     let talk = run.text("talk")?;
-    let verdict = judge(case, &ended, &talk);
-    verdict.with_context(|| format!("{}\n{}", case.name, run.report()))?;
+    // The payload leaves the purgatory's memory alone.
+    let backend = ram.word(prepared.status, offset_of!(Status, backend))?;
+    judge(case, &ended, &talk)
+        .and_then(|()| judge_backend(case, backend))
+        .with_context(|| format!("{}\n{}", case.name, run.report()))?;
     Ok(talk)
 }
 
@@ -151,6 +157,13 @@ impl Ram {
         Ok(Self { file })
     }
 
+    /// Reads a 32-bit word of physical memory.
+    fn word(&self, address: u64, offset: usize) -> Result<u32> {
+        let mut bytes = [0; 4];
+        self.read(address + offset as u64, &mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
     /// Reads physical memory.
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
         let offset = image::ram_offset(address);
@@ -182,18 +195,24 @@ fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Ended> {
 
 /// Reads the purgatory's record; returns its verdict if it stopped the machine.
 pub(crate) fn stopped(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<u32>> {
-    let mut record = [0; size_of::<Status>()];
-    ram.read(status, &mut record)?;
-    let word = |offset: usize| {
-        record
-            .get(offset..offset + 4)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, u32::from_le_bytes)
-    };
-    let phase = word(offset_of!(Status, phase));
+    let mut magic = [0; 8];
+    ram.read(status, &mut magic)?;
+    let phase = ram.word(status, offset_of!(Status, phase))?;
     let ended = [Phase::Refused.number(), Phase::Faulted.number()].contains(&phase);
-    let verdict = word(offset_of!(Status, verdict));
-    Ok((record.starts_with(&Status::MAGIC) && ended && run.is_halted()?).then_some(verdict))
+    if magic != Status::MAGIC || !ended || !run.is_halted()? {
+        return Ok(None);
+    }
+    ram.word(status, offset_of!(Status, verdict)).map(Some)
+}
+
+fn judge_backend(case: &Case, number: u32) -> Result<()> {
+    let ran = Backend::from_number(number).map_or("none", Backend::name);
+    ensure!(
+        case.backend.is_empty() || case.backend == ran,
+        "backend {ran} hashed, not {}",
+        case.backend
+    );
+    Ok(())
 }
 
 fn judge(case: &Case, ended: &Ended, talk: &str) -> Result<()> {

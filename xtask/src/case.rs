@@ -27,8 +27,6 @@ pub(crate) struct Prepared {
     pub(crate) image: Image,
     /// Physical address of `purgatory_status`.
     pub(crate) status: u64,
-    /// What is verified.
-    pub(crate) regions: Vec<Range>,
 }
 
 /// Lays out a case with this blob and this payload.
@@ -121,7 +119,6 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
     Ok(Prepared {
         image,
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
-        regions,
     })
 }
 

@@ -96,8 +96,19 @@ unsafe extern "sysv64" fn probe_bmi2() {
     naked_asm!("rorx eax, eax, 1", "ret")
 }
 
-/// An instruction that AVX2 brought.
+/// What `sha256_compress_avx2` is made of, on 256 bits: AVX2 has no use where an
+/// emulator takes its parts for missing.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn probe_avx2() {
-    naked_asm!("vpxor ymm0, ymm0, ymm0", "vzeroall", "ret")
+    naked_asm!(
+        "vpxor ymm0, ymm0, ymm0",
+        "vpshufb ymm0, ymm0, ymm0",
+        "vpalignr ymm0, ymm0, ymm0, 4",
+        "vpshufd ymm0, ymm0, 0",
+        "vpsrlq ymm0, ymm0, 1",
+        "vpaddd ymm0, ymm0, ymm0",
+        "vinserti128 ymm0, ymm0, xmm0, 1",
+        "vzeroall",
+        "ret",
+    )
 }
