@@ -18,6 +18,7 @@ mod linux;
 mod loader;
 mod process;
 mod progress;
+mod proof;
 mod qemu;
 mod qmp;
 mod test;

@@ -344,7 +344,21 @@ impl Run {
             return Err(self.failure(format!("QEMU still ran after {limit} s")));
         };
         let reason = self.monitor()?.shutdown_reason()?;
-        // Its last words may still be on their way to us.
+        self.drain();
+        Ok(Some(Exit {
+            code: status.code(),
+            reason,
+        }))
+    }
+
+    /// Ends QEMU and waits for what its guest said last.
+    pub(crate) fn close(&mut self) {
+        self.end();
+        self.drain();
+    }
+
+    /// Waits for the end of every channel: last words may still be on their way to us.
+    fn drain(&mut self) {
         for heard in self
             .channels
             .values_mut()
@@ -352,10 +366,6 @@ impl Run {
         {
             heard.wait(&[], self.deadline);
         }
-        Ok(Some(Exit {
-            code: status.code(),
-            reason,
-        }))
     }
 
     /// Tells whether the guest's CPU waits in HLT.
