@@ -18,7 +18,7 @@ use purgatory::{
 };
 use purgatory_tests::{
     EXIT_PORT, TALK_PORT,
-    cases::{Case, Expect, INTACT},
+    cases::{Case, Expect, INTACT, Place},
     exit, exit_code,
 };
 
@@ -96,7 +96,12 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         return bzimage::boot(&options.linux, linux, &programs, limit);
     }
     let started = Instant::now();
-    let said = run_case(&INTACT, &programs, limit)?;
+    let case = Case {
+        memory: options.linux.memory,
+        place: options.linux.at.map_or(INTACT.place, Place::At),
+        ..INTACT
+    };
+    let said = run_case(&case, &programs, limit)?;
     print!("{said}");
     println!("booted in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())

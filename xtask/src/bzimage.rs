@@ -38,10 +38,10 @@ pub(crate) struct Options {
     )]
     append: String,
     /// MiB of RAM
-    #[arg(long, value_name = "MIB", requires = "kernel", default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub(crate) memory: u64,
     /// Where the purgatory goes, instead of as high as it fits
-    #[arg(long, value_name = "ADDRESS", requires = "kernel", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) at: Option<u64>,
     /// Pass as soon as the console shows this, instead of when the guest powers off
     #[arg(long, value_name = "TEXT", requires = "kernel")]

@@ -95,6 +95,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         tally += boot_all(&cases, &programs)?;
     }
     if tally.failed == 0 && everything {
+        tally += linux::busybox::test(options.blob.as_deref())?;
         tally += linux::test(options.blob.as_deref(), setup)?;
     }
     println!("{tally}");
