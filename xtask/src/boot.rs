@@ -115,6 +115,7 @@ pub(crate) fn run_case(case: &Case, programs: &Programs, limit: Duration) -> Res
     prepared.image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
     let ended = watch(&mut run, &ram, prepared.status)?;
+    run.close();
     let talk = run.text("talk")?;
     // The payload leaves the purgatory's memory alone.
     let backend = ram.word(prepared.status, offset_of!(Status, backend))?;

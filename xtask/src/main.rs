@@ -21,6 +21,7 @@ mod loader;
 mod map;
 mod process;
 mod progress;
+mod proof;
 mod provision;
 mod qemu;
 mod qmp;

@@ -5,7 +5,7 @@
 //! itself, because `-no-reboot` makes a triple fault look like exit code 0.
 //! It does not judge: what a guest should have said is the caller's business.
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -16,7 +16,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
 use crate::channel::{Channel, Heard, Wait, last_lines};
@@ -297,10 +297,9 @@ impl Run {
             Wait::TimedOut => "the time was over before",
         };
         let limit = self.time.as_secs();
-        bail!(
-            "{problem} {channel} said {needles:?} (limit {limit} s)\n{}",
-            self.report()
-        )
+        Err(self.failure(format!(
+            "{problem} {channel} said {needles:?} (limit {limit} s)"
+        )))
     }
 
     /// Waits as [`Run::wait_for_any`] does, but until `moment` and without error.
@@ -339,10 +338,24 @@ impl Run {
                 return Ok(None);
             }
             let limit = self.time.as_secs();
-            bail!("QEMU still ran after {limit} s\n{}", self.report());
+            return Err(self.failure(format!("QEMU still ran after {limit} s")));
         };
         let reason = self.monitor()?.shutdown_reason()?;
-        // Its last words may still be on their way to us.
+        self.drain();
+        Ok(Some(Exit {
+            code: status.code(),
+            reason,
+        }))
+    }
+
+    /// Ends QEMU and waits for what its guest said last.
+    pub(crate) fn close(&mut self) {
+        self.end();
+        self.drain();
+    }
+
+    /// Waits for the end of every channel: last words may still be on their way to us.
+    fn drain(&mut self) {
         for heard in self
             .channels
             .values_mut()
@@ -350,10 +363,6 @@ impl Run {
         {
             heard.wait(&[], self.deadline);
         }
-        Ok(Some(Exit {
-            code: status.code(),
-            reason,
-        }))
     }
 
     /// Tells whether the guest's CPU waits in HLT.
@@ -379,6 +388,11 @@ impl Run {
     /// Returns everything that `channel` said so far.
     pub(crate) fn text(&self, channel: &str) -> Result<String> {
         Ok(self.channel(channel)?.text())
+    }
+
+    /// Makes an error of `why` and the report.
+    pub(crate) fn failure(&self, why: impl Display) -> anyhow::Error {
+        anyhow::anyhow!("{why}\n{}", self.report())
     }
 
     /// Formats the last lines and the log of every channel, and QEMU's errors.

@@ -15,6 +15,9 @@ use crate::qemu::target_directory;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// The option of a source whose signature cannot be verified.
+const TRUSTED: &str = "trusted=yes";
+
 /// How old package lists may be before a newer kernel is looked for.
 const LISTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -68,8 +71,10 @@ impl Package {
     /// Returns the path of the newest bzImage, from the cache if it is there.
     pub(crate) fn fetch(&self) -> Result<PathBuf> {
         let apt = Apt::new(self)?;
-        apt.update()
-            .with_context(|| format!("fetching {}'s package lists", self.release))?;
+        apt.update().with_context(|| {
+            let release = self.release;
+            format!("cannot fetch a kernel from Debian {release} (--vmlinuz takes any bzImage)")
+        })?;
         let package = self.image(&apt)?;
         let version = apt.run("apt-cache", &["show", "--no-all-versions", &package])?;
         let version = version
@@ -128,32 +133,42 @@ impl Apt {
         })
     }
 
-    /// Brings the package lists up to date.
+    /// Brings the package lists up to date; old ones will do where that fails.
     fn update(&self) -> Result<()> {
         let stamp = self.directory.join("updated");
-        let fresh = fs::metadata(&stamp)
-            .and_then(|data| data.modified())
-            .is_ok_and(|moment| moment.elapsed().is_ok_and(|age| age < LISTS_LAST));
-        if fresh {
-            return Ok(());
-        }
-        let mirrors = Mirrors::of_system()?;
-        self.write_sources(&mirrors, &format!("signed-by={KEYRING}"))?;
-        let update = ["update", "--error-on=any"];
-        if let Err(error) = self.run("apt-get", &update) {
-            let text = format!("{error:#}");
-            if !["NO_PUBKEY", "not signed", "signed-by"]
-                .iter()
-                .any(|sign| text.contains(sign))
-            {
-                return Err(error);
+        let updated = fs::metadata(&stamp).and_then(|data| data.modified()).ok();
+        let age = updated.map(|moment| moment.elapsed().unwrap_or_default());
+        if age.is_none_or(|age| age > LISTS_LAST) {
+            match self.fetch_lists() {
+                Ok(()) => drop(File::create(stamp)?),
+                Err(error) if age.is_some() => {
+                    eprintln!("{}: {error:#}\ngoing on with older lists", self.release);
+                }
+                Err(error) => return Err(error),
             }
-            eprintln!("{}: NOT VERIFIED, {KEYRING} lacks its key", self.release);
-            self.write_sources(&mirrors, "trusted=yes")?;
-            self.run("apt-get", &update)?;
         }
-        File::create(stamp)?;
+        if fs::read_to_string(self.sources())?.contains(TRUSTED) {
+            eprintln!("{}: NOT VERIFIED, {KEYRING} lacks its key", self.release);
+        }
         Ok(())
+    }
+
+    fn fetch_lists(&self) -> Result<()> {
+        let mirrors = Mirrors::of_system()?;
+        let update = ["update", "--error-on=any"];
+        self.write_sources(&mirrors, &format!("signed-by={KEYRING}"))?;
+        match self.run("apt-get", &update) {
+            // Any other fault of a signature is a fault.
+            Err(error) if format!("{error:#}").contains("NO_PUBKEY") => {
+                self.write_sources(&mirrors, TRUSTED)?;
+                self.run("apt-get", &update).map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    fn sources(&self) -> PathBuf {
+        self.directory.join("sources.list")
     }
 
     fn write_sources(&self, mirrors: &Mirrors, option: &str) -> Result<()> {
@@ -163,7 +178,7 @@ impl Apt {
         if self.security {
             sources += &format!("deb [arch=amd64 {option}] {security} {release}-security main\n");
         }
-        fs::write(self.directory.join("sources.list"), sources)?;
+        fs::write(self.sources(), sources)?;
         Ok(())
     }
 
@@ -196,7 +211,7 @@ impl Apt {
             format!("Dir::State::Lists={}", own("lists")),
             format!("Dir::State::Status={}", own("status")),
             format!("Dir::Cache={}", own("cache")),
-            format!("Dir::Etc::SourceList={}", own("sources.list")),
+            format!("Dir::Etc::SourceList={}", self.sources().display()),
             "Dir::Etc::SourceParts=-".to_owned(),
             // Our directories need not be open to apt's own user.
             "APT::Sandbox::User=root".to_owned(),

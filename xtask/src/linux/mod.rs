@@ -107,6 +107,39 @@ struct Kernel {
     slot: Slot,
 }
 
+/// A folder for a run's large files, used by one xtask at a time.
+struct Scratch {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Empties the folder: an xtask that was killed could not.
+    fn new() -> Result<Self> {
+        let parent = target_directory().join("linux");
+        fs::create_dir_all(&parent)?;
+        let lock = File::create(parent.join("lock"))?;
+        lock.try_lock()
+            .context("another `cargo xtask linux` runs in this folder")?;
+        let folder = parent.join("scratch");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir(&folder)?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is removed by the next run.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
 /// A purgatory under test.
 struct Blob {
     name: &'static str,
@@ -209,16 +242,16 @@ fn prove(
     let ours = ours(blob, machine)?;
     let with_stock = blob.is_some_and(|name| name == "stock" || name == "both");
     let parts = Parts::build()?;
-    let scratch = tempfile::tempdir_in(target_directory().join("linux"))?;
+    let scratch = Scratch::new()?;
     let mut cases = Vec::new();
     for (kernel, scenario) in &plan {
-        let initrd = scratch.path().join(format!("{}.cpio", kernel.name));
+        let initrd = scratch.folder.join(format!("{}.cpio", kernel.name));
         fs::write(&initrd, parts.pack(&kernel.image)?)?;
         let stock = with_stock.then(|| kernel.stock());
         let mut setups = Vec::new();
         for blob in ours.iter().chain(&stock) {
             let setup = Setup {
-                vmlinux: kernel.patch(blob, scratch.path())?,
+                vmlinux: kernel.patch(blob, &scratch.folder)?,
                 initrd: initrd.clone(),
                 digest: parts.digest.clone(),
                 blob: blob.bytes.clone(),
