@@ -38,7 +38,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     linux: bzimage::Options,
     /// Seconds that the boot may take
-    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        default_value_t = 120
+    )]
     timeout: u64,
     /// Boot this blob instead of building one
     #[arg(long, value_name = "FILE")]

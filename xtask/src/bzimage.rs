@@ -38,7 +38,12 @@ pub(crate) struct Options {
     )]
     append: String,
     /// MiB of RAM
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(
+        long,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1 << 20),
+        default_value_t = 1024
+    )]
     pub(crate) memory: u64,
     /// Where the purgatory goes, instead of as high as it fits
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
@@ -63,6 +68,9 @@ const ENTRY_64: u64 = 0x200;
 const SETUP_HEADER: usize = 0x1f1;
 /// `type_of_loader` of a kexec: 0xd, version 0.
 const LOADER_KEXEC: u8 = 0xd0;
+
+/// The end of physical memory: MAXPHYADDR is 52 at most (Intel SDM, volume 3A, 4.1.4).
+const ADDRESS_LIMIT: u64 = 1 << 52;
 
 /// A bzImage that a 64-bit kexec takes.
 struct BzImage {
@@ -317,6 +325,9 @@ fn address(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     match parsed {
+        Ok(address) if address >= ADDRESS_LIMIT => {
+            Err("no processor has memory there: addresses have 52 bits".to_owned())
+        }
         Ok(address) if address % PAGE == 0 => Ok(address),
         Ok(_) => Err("a loader places segments at whole pages of 4096 bytes".to_owned()),
         Err(error) => Err(error.to_string()),
