@@ -83,7 +83,7 @@ pub(crate) fn boot(options: &Options, programs: &Programs, limit: Duration) -> R
         .unwrap_or_default();
     let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)?;
 
-    let (machine, ram) = machine("linux", limit, programs, options.memory, "max")?;
+    let (machine, ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
     let machine = machine.terminal("console")?;
     image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;

@@ -370,6 +370,11 @@ impl Run {
         self.monitor.as_mut().context("QEMU has no monitor")
     }
 
+    /// Returns the directory of this run's logs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Attaches a debugger, which stops the guest.
     pub(crate) fn debugger(&self) -> Result<Debugger> {
         let directory = self

@@ -14,10 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use purgatory_tests::cases::{CASES, Case};
+use purgatory_tests::cases;
 
 use crate::{
-    boot::{self, Programs},
+    boot::{self, Boot, Programs},
     failure::Failure,
     linux, root,
 };
@@ -43,20 +43,20 @@ const PARALLEL: usize = 2;
 /// Runs `cargo xtask test`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.list {
-        for case in CASES {
-            println!("{}", case.name);
+        for boot in boots() {
+            println!("{}", boot.name());
         }
         return Ok(());
     }
-    let cases = select(&options.cases)?;
+    let boots = select(&options.cases)?;
     if options.cases.is_empty() {
         host_tests()?;
     }
     let programs = Programs::build(options.blob.as_deref())?;
-    let failed = boot_all(&cases, &programs);
+    let failed = boot_all(&boots, &programs);
     println!(
         "{} passed, {} failed",
-        cases.len() - failed.len(),
+        boots.len() - failed.len(),
         failed.len()
     );
     if failed.is_empty() {
@@ -72,30 +72,38 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Err(Failure::Reported.into())
 }
 
+/// Every case, in each state that it asks for.
+fn boots() -> impl Iterator<Item = Boot> {
+    cases::all().flat_map(|case| {
+        case.profiles
+            .iter()
+            .map(move |&profile| Boot { case, profile })
+    })
+}
+
 /// Picks the named cases, or all; a name that is none gets a suggestion.
-fn select(names: &[String]) -> Result<Vec<&'static Case>> {
+fn select(names: &[String]) -> Result<Vec<Boot>> {
     if names.is_empty() {
-        return Ok(CASES.iter().collect());
+        return Ok(boots().collect());
     }
     names
         .iter()
         .map(|name| {
-            CASES
-                .iter()
-                .find(|case| case.name == name)
+            boots()
+                .find(|boot| boot.name() == *name)
                 .ok_or_else(|| Failure::Usage(unknown(name)).into())
         })
         .collect()
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = CASES
-        .iter()
+    let nearest = boots()
+        .map(|boot| boot.name())
         .max_by(|a, b| {
-            let near = |case: &Case| strsim::jaro_winkler(case.name, name);
+            let near = |boot: &str| strsim::jaro_winkler(boot, name);
             near(a).total_cmp(&near(b))
         })
-        .map_or("", |case| case.name);
+        .unwrap_or_default();
     format!(
         "there is no case {name:?}; did you mean {nearest:?}? (`cargo xtask test --list` names them all)"
     )
@@ -114,23 +122,23 @@ fn host_tests() -> Result<()> {
 }
 
 /// Boots the cases, prints a line each, and returns those that failed.
-fn boot_all(cases: &[&Case], programs: &Programs) -> Vec<(&'static str, String)> {
+fn boot_all(boots: &[Boot], programs: &Programs) -> Vec<(String, String)> {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..PARALLEL {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(boot) = boots.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let started = Instant::now();
-                    let outcome = boot::run_case(case, programs);
+                    let outcome = boot::run_case(boot, programs);
                     let seconds = started.elapsed().as_secs_f64();
                     let word = if outcome.is_ok() { "ok  " } else { "FAIL" };
-                    let _ = writeln!(io::stdout(), "{word} {seconds:5.1} s  {}", case.name);
+                    let _ = writeln!(io::stdout(), "{word} {seconds:5.1} s  {}", boot.name());
                     if let Err(error) = outcome {
                         failed
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)
-                            .push((case.name, format!("{error:#}")));
+                            .push((boot.name(), format!("{error:#}")));
                     }
                 }
             });
