@@ -111,7 +111,7 @@ pub(crate) fn boot(
     let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)
         .map_err(|error| Failure::Usage(format!("{error:#}")))?;
 
-    let (machine, ram) = machine("linux", limit, programs, options.memory, "max")?;
+    let (machine, ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
     let machine = machine.terminal("console")?;
     image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
