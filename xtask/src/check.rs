@@ -17,14 +17,14 @@ mod symbols;
 mod tests;
 
 use std::fmt;
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::ValueEnum as _;
 
 use crate::failure::Failure;
-use crate::loader::{File, Kernel, Layout, LoadError, PAGE};
+use crate::loader::{self, File, Kernel, Layout, LoadError, PAGE};
+use crate::record;
 use finding::{Finding, Verdict};
 use promises::{LOADER, OWN, Promise};
 
@@ -55,15 +55,7 @@ pub(crate) struct Arguments {
 
 /// Prints the table; fails if a promise is broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let path = arguments.file.display();
-    let bytes = fs::read(&arguments.file)
-        .map_err(|error| Failure::Usage(format!("cannot read {path}: {error}")))?;
-    if !bytes.starts_with(&object::elf::ELFMAG) {
-        return Err(Failure::Usage(format!(
-            "{path} is not an ELF file: give the blob itself, as in purgatory.ro"
-        ))
-        .into());
-    }
+    let bytes = loader::read(&arguments.file)?;
     let kernels = match arguments.kernel {
         Some(kernel) => vec![kernel],
         None => Kernel::value_variants().to_vec(),
@@ -79,11 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Reads an address in C's notation.
 fn parse_page(text: &str) -> Result<u64, String> {
-    let address = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    let address = address.map_err(|error| error.to_string())?;
+    let address = record::number(text).map_err(|error| error.to_string())?;
     if address == 0 || !address.is_multiple_of(PAGE) {
         return Err("the kernel loads at multiples of 0x1000 only".into());
     }

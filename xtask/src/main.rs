@@ -9,6 +9,7 @@ mod bzimage;
 mod case;
 mod channel;
 mod check;
+mod configure;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -20,6 +21,7 @@ mod process;
 mod progress;
 mod qemu;
 mod qmp;
+mod record;
 mod test;
 mod toolchain;
 mod wrap;
@@ -45,6 +47,8 @@ enum Task {
     Build(build::Options),
     /// Check a blob against everything that its loaders rely on
     Check(check::Arguments),
+    /// Set what a finished blob does beyond the kernel's contract
+    Configure(configure::Options),
     /// Boot the blob between two kernels under QEMU
     Boot(boot::Options),
     /// Load the blob by kexec_file_load(2) in real kernels and start it
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
     failure::exit_code(match &cli.command {
         Task::Build(options) => build::run(options),
         Task::Check(options) => check::run(options),
+        Task::Configure(options) => configure::run(options),
         Task::Boot(options) => boot::run(options),
         Task::Linux(arguments) => linux::run(arguments),
         Task::Test(options) => test::run(options),
