@@ -69,6 +69,11 @@ pub(crate) fn default_folder() -> PathBuf {
     root().join("target/purgatory")
 }
 
+/// Name of the linked program, beside the file for the kernel.
+pub(crate) fn linked_name(arch: Arch) -> String {
+    format!("purgatory-{}.elf", arch.name())
+}
+
 /// Builds, proves and wraps the blob into `out`.
 pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob> {
     let work = folder(toolchain).join("proof");
@@ -88,7 +93,7 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
         &[&format!("-Clink-arg=-T{}", near.display())],
         Some(&object),
     )?;
-    let elf = out.join(format!("purgatory-{}.elf", arch.name()));
+    let elf = out.join(linked_name(arch));
     let moved = work.join("far.elf");
     link(toolchain, &object, &near, &elf)?;
     link(toolchain, &object, &far, &moved)?;

@@ -3,10 +3,11 @@
 //!
 //! The loaders check next to nothing: a broken promise shows as a dead machine
 //! at the next crash. Anybody's blob is judged; what only our own promises is
-//! information for the others. What the code does once it runs is not judged
-//! here.
+//! information for the others. Of the code only the instructions are judged,
+//! not what it does with them.
 
 mod finding;
+mod instructions;
 mod load;
 mod own;
 mod promises;
@@ -17,11 +18,14 @@ mod symbols;
 mod tests;
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::ValueEnum as _;
 
+use crate::arch::Arch;
+use crate::build;
 use crate::failure::Failure;
 use crate::loader::{self, File, Kernel, Layout, LoadError, PAGE};
 use crate::record;
@@ -51,18 +55,38 @@ pub(crate) struct Arguments {
     /// Loads at this address too
     #[arg(long, value_name = "ADDR", value_parser = parse_page)]
     load_at: Option<u64>,
+    /// The linked program, for the names of functions [default:
+    /// purgatory-x86_64.elf in the blob's folder]
+    #[arg(long, value_name = "FILE")]
+    elf: Option<PathBuf>,
+    /// Lists every instruction that has a place of its own, by function
+    #[arg(long)]
+    instructions: bool,
 }
 
 /// Prints the table; fails if a promise is broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bytes = loader::read(&arguments.file)?;
+    let linked = match &arguments.elf {
+        Some(path) => Some(loader::read(path)?),
+        None => fs::read(
+            arguments
+                .file
+                .with_file_name(build::linked_name(Arch::X86_64)),
+        )
+        .ok(),
+    };
     let kernels = match arguments.kernel {
         Some(kernel) => vec![kernel],
         None => Kernel::value_variants().to_vec(),
     };
     let addresses = ADDRESSES.into_iter().chain(arguments.load_at).collect();
-    let report = judge(&bytes, kernels, addresses);
-    io::stdout().write_all(report.to_string().as_bytes())?;
+    let report = judge(&bytes, linked.as_deref(), kernels, addresses);
+    let text = match arguments.instructions {
+        true => format!("{report:#}"),
+        false => report.to_string(),
+    };
+    io::stdout().write_all(text.as_bytes())?;
     match report.count(Verdict::Broken) {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
@@ -81,14 +105,21 @@ fn parse_page(text: &str) -> Result<u64, String> {
 /// A blob with what it is judged by.
 struct Subject<'data> {
     bytes: &'data [u8],
+    linked: Option<&'data [u8]>,
     file: File<'data>,
     layout: Result<Layout, LoadError>,
     kernels: Vec<Kernel>,
     addresses: Vec<u64>,
 }
 
+impl Subject<'_> {
+    fn is_ours(&self) -> bool {
+        self.symbol("purgatory_config").is_some()
+    }
+}
+
 /// Checks every promise that can be checked on these bytes.
-fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
+fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
     let file = match File::parse(bytes) {
         Ok(file) => file,
         Err(error) => {
@@ -102,15 +133,15 @@ fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
     };
     let subject = Subject {
         bytes,
+        linked,
         layout: Layout::of(&file),
         file,
         kernels,
         addresses,
     };
-    let is_ours = subject.symbol("purgatory_config").is_some();
     let own = OWN.iter().map(|promise| {
         let mut row = promise.check(&subject);
-        if !is_ours {
+        if !subject.is_ours() {
             row.1.inform();
         }
         row
@@ -130,7 +161,7 @@ impl Promise {
     }
 }
 
-/// The table, as it is printed.
+/// The table, as it is printed; `{:#}` adds everything that was looked at.
 struct Report {
     rows: Vec<(&'static Promise, Finding)>,
     readable: bool,
@@ -165,6 +196,11 @@ impl fmt::Display for Report {
                 writeln!(formatter)?;
                 for detail in details.filter(|_| verdict == Verdict::Doubtful) {
                     writeln!(formatter, "{:54}{detail}", "")?;
+                }
+            }
+            if formatter.alternate() {
+                for line in finding.listing() {
+                    writeln!(formatter, "{:13}{line}", "")?;
                 }
             }
         }

@@ -9,6 +9,7 @@ mod bzimage;
 mod case;
 mod channel;
 mod check;
+mod code;
 mod configure;
 mod failure;
 #[cfg(test)]
