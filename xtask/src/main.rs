@@ -11,6 +11,7 @@ mod channel;
 mod check;
 mod code;
 mod configure;
+mod exception;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -23,6 +24,7 @@ mod progress;
 mod qemu;
 mod qmp;
 mod record;
+mod status;
 mod test;
 mod toolchain;
 mod wrap;
@@ -54,6 +56,8 @@ enum Task {
     Boot(boot::Options),
     /// Load the blob by kexec_file_load(2) in real kernels and start it
     Linux(linux::Arguments),
+    /// Find what a purgatory left behind in a machine's memory
+    Status(status::Options),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Task::Configure(options) => configure::run(options),
         Task::Boot(options) => boot::run(options),
         Task::Linux(arguments) => linux::run(arguments),
+        Task::Status(options) => status::run(options),
         Task::Test(options) => test::run(options),
     })
 }
