@@ -22,6 +22,8 @@ mod qemu;
 mod qmp;
 mod test;
 mod toolchain;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod userspace;
 mod wrap;
 
 use std::{
