@@ -32,6 +32,8 @@ mod record;
 mod status;
 mod test;
 mod toolchain;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod userspace;
 mod wrap;
 
 use std::{
