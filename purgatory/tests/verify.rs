@@ -117,15 +117,15 @@ fn hashes_in_table_order_not_in_address_order() {
 
 #[test]
 fn refuses_a_region_that_cannot_be_memory() {
-    use Flaw::{StartsAtZero, TooHigh};
+    use Flaw::{StartsAtZero, TooHigh, Wraps};
     let good = memory::<200>();
     let cases = [
         (0, 1, StartsAtZero),
         (0, u64::MAX, StartsAtZero),
-        (1, u64::MAX, TooHigh),
-        (u64::MAX, 1, TooHigh),
-        (u64::MAX - 4095, 4096, TooHigh),
-        (0x1000, u64::MAX - 0xfff, TooHigh),
+        (1, u64::MAX, Wraps),
+        (u64::MAX, 1, Wraps),
+        (u64::MAX - 4095, 4096, Wraps),
+        (0x1000, u64::MAX - 0xfff, Wraps),
         (ADDRESS_LIMIT, 1, TooHigh),
         (ADDRESS_LIMIT - 4096, 4097, TooHigh),
         (1, ADDRESS_LIMIT, TooHigh),

@@ -118,7 +118,6 @@ const ROWS: &[Row] = &[
         2,
         &["no case \"intakt\"", "did you mean \"intact\"?"],
     ),
-    ("boot --memory 512", Tools::None, 2, &["--kernel <BZIMAGE>"]),
     (
         "boot --kernel @/linux --memory 0",
         Tools::None,
