@@ -52,19 +52,26 @@ pub fn run() -> ! {
     finish()
 }
 
-/// Does with the machine what was configured for a purgatory that cannot go on.
+/// Says what happens next to a machine whose purgatory cannot go on, and does it.
 pub fn finish() -> ! {
-    if abi::CONFIG.on_refusal.read() != Config::RESET {
-        report::ending("halted");
+    report::ending(resets().then(|| abi::CONFIG.delay.read()));
+    act()
+}
+
+/// Does with the machine what was configured for such a case, without a word.
+pub fn act() -> ! {
+    if !resets() {
         arch::halt();
     }
     let delay = abi::CONFIG.delay.read();
     if delay > 0 {
-        report::ending("waiting to reset");
         arch::wait(delay);
     }
-    report::ending("resetting");
     arch::reset()
+}
+
+fn resets() -> bool {
+    abi::CONFIG.on_refusal.read() == Config::RESET
 }
 
 /// Notes how many bytes are hashed.

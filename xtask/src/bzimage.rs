@@ -41,13 +41,12 @@ pub(crate) struct Options {
     #[arg(
         long,
         value_name = "MIB",
-        requires = "kernel",
         value_parser = clap::value_parser!(u64).range(1..=1 << 20),
         default_value_t = 1024
     )]
     pub(crate) memory: u64,
     /// Where the purgatory goes, instead of as high as it fits
-    #[arg(long, value_name = "ADDRESS", requires = "kernel", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) at: Option<u64>,
     /// Pass as soon as the console shows this, instead of when the guest powers off
     #[arg(long, value_name = "TEXT", requires = "kernel")]
@@ -112,7 +111,7 @@ pub(crate) fn boot(
     let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)
         .map_err(|error| Failure::Usage(format!("{error:#}")))?;
 
-    let (machine, ram) = machine("linux", limit, programs, options.memory, "max")?;
+    let (machine, ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
     let machine = machine.terminal("console")?;
     image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;

@@ -348,12 +348,6 @@ impl Run {
         }))
     }
 
-    /// Ends QEMU and waits for what its guest said last.
-    pub(crate) fn close(&mut self) {
-        self.end();
-        self.drain();
-    }
-
     /// Waits for the end of every channel: last words may still be on their way to us.
     fn drain(&mut self) {
         for heard in self
@@ -374,6 +368,11 @@ impl Run {
     /// Returns the monitor.
     pub(crate) fn monitor(&mut self) -> Result<&mut Monitor> {
         self.monitor.as_mut().context("QEMU has no monitor")
+    }
+
+    /// Returns the directory of this run's logs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Attaches a debugger, which stops the guest.

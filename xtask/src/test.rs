@@ -16,10 +16,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use purgatory_tests::cases::{CASES, Case};
+use purgatory_tests::cases;
 
 use crate::{
-    boot::{self, Programs},
+    boot::{self, Boot, Programs},
     check,
     failure::Failure,
     linux, progress,
@@ -45,8 +45,6 @@ pub(crate) struct Options {
 
 /// Boots at once: each guest has one processor, and the host waits for it.
 const PARALLEL: usize = 2;
-/// How long a case may take: it takes about a second on an idle machine.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// How many tests there were: the last line of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,12 +75,12 @@ impl fmt::Display for Tally {
 /// Runs `cargo xtask test`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     if options.list {
-        for case in CASES {
-            println!("{}", case.name);
+        for boot in boots() {
+            println!("{}", boot.name());
         }
         return Ok(());
     }
-    let cases = select(&options.cases)?;
+    let boots = select(&options.cases)?;
     let blob = options.blob.as_deref().map(check::accept).transpose()?;
     setup.require(Task::Test)?;
     let everything = options.cases.is_empty();
@@ -92,9 +90,10 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     }
     if tally.failed == 0 {
         let programs = Programs::build(blob, setup)?;
-        tally += boot_all(&cases, &programs)?;
+        tally += boot_all(&boots, &programs)?;
     }
     if tally.failed == 0 && everything {
+        tally += linux::busybox::test(options.blob.as_deref())?;
         tally += linux::test(options.blob.as_deref(), setup)?;
     }
     println!("{tally}");
@@ -104,30 +103,38 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     }
 }
 
+/// Every case, in each state that it asks for.
+fn boots() -> impl Iterator<Item = Boot<'static>> {
+    cases::all().flat_map(|case| {
+        case.profiles
+            .iter()
+            .map(move |&profile| Boot { case, profile })
+    })
+}
+
 /// Picks the named cases, or all; a name that is none gets a suggestion.
-fn select(names: &[String]) -> Result<Vec<&'static Case>> {
+fn select(names: &[String]) -> Result<Vec<Boot<'static>>> {
     if names.is_empty() {
-        return Ok(CASES.iter().collect());
+        return Ok(boots().collect());
     }
     names
         .iter()
         .map(|name| {
-            CASES
-                .iter()
-                .find(|case| case.name == name)
+            boots()
+                .find(|boot| boot.name() == *name)
                 .ok_or_else(|| Failure::Usage(unknown(name)).into())
         })
         .collect()
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = CASES
-        .iter()
+    let nearest = boots()
+        .map(|boot| boot.name())
         .max_by(|a, b| {
-            let near = |case: &Case| strsim::jaro_winkler(case.name, name);
+            let near = |boot: &str| strsim::jaro_winkler(boot, name);
             near(a).total_cmp(&near(b))
         })
-        .map_or("", |case| case.name);
+        .unwrap_or_default();
     format!(
         "there is no case {name:?}; did you mean {nearest:?}? (`cargo xtask test --list` names them all)"
     )
@@ -175,7 +182,7 @@ fn count(said: &str) -> Tally {
 }
 
 /// Boots the cases, prints a line each, then what is wrong with those that failed.
-fn boot_all(cases: &[&Case], programs: &Programs) -> Result<Tally> {
+fn boot_all(boots: &[Boot<'_>], programs: &Programs) -> Result<Tally> {
     let emulates_sha_ni = qemu::version()? >= QEMU_SHA_NI;
     let next = AtomicUsize::new(0);
     let skipped = AtomicUsize::new(0);
@@ -183,21 +190,22 @@ fn boot_all(cases: &[&Case], programs: &Programs) -> Result<Tally> {
     thread::scope(|scope| {
         for _ in 0..PARALLEL {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(boot) = boots.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let started = Instant::now();
-                    if case.backend == "sha-ni" && !emulates_sha_ni {
-                        let why = format!("{} (this QEMU has no SHA-NI)", case.name);
+                    let name = boot.name();
+                    if boot.case.backend == "sha-ni" && !emulates_sha_ni {
+                        let why = format!("{name} (this QEMU has no SHA-NI)");
                         print_line("skip", started, &why);
                         skipped.fetch_add(1, Ordering::Relaxed);
                         continue;
                     }
-                    let outcome = boot::run_case(case, programs, LIMIT);
-                    print_line(word(outcome.is_ok()), started, case.name);
+                    let outcome = boot::run_case(boot, programs, boot.limit());
+                    print_line(word(outcome.is_ok()), started, &name);
                     if let Err(error) = outcome {
                         failed
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)
-                            .push((case.name, format!("{error:#}")));
+                            .push((boot.name(), format!("{error:#}")));
                     }
                 }
             });
@@ -209,7 +217,7 @@ fn boot_all(cases: &[&Case], programs: &Programs) -> Result<Tally> {
     }
     let skipped = skipped.into_inner();
     Ok(Tally {
-        passed: cases.len() - failed.len() - skipped,
+        passed: boots.len() - failed.len() - skipped,
         failed: failed.len(),
         skipped,
     })

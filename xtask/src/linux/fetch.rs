@@ -26,7 +26,7 @@ const LISTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Package {
     /// The name on our command line: the first version of this row.
     pub(crate) name: &'static str,
-    release: &'static str,
+    pub(crate) release: &'static str,
     /// Whether the release has a security archive.
     security: bool,
     /// The package that depends on the newest image.
@@ -75,22 +75,14 @@ impl Package {
             let release = self.release;
             format!("cannot fetch a kernel from Debian {release} (--vmlinuz takes any bzImage)")
         })?;
-        let package = self.image(&apt)?;
-        let version = apt.run("apt-cache", &["show", "--no-all-versions", &package])?;
-        let version = version
-            .lines()
-            .find_map(|line| line.strip_prefix("Version: "));
-        let version = version.with_context(|| format!("{package} has no version"))?;
-        let directory = target_directory()
-            .join("linux")
-            .join(format!("{package}_{version}"));
-        let image = directory.join("vmlinuz");
-        if !image.exists() {
-            eprintln!("fetching {package} {version} from {}", self.release);
-            apt.download(&package, &image)
-                .with_context(|| format!("cannot fetch {package}"))?;
-        }
-        Ok(image)
+        apt.file(&self.image(&apt)?, "vmlinuz")
+    }
+
+    /// Returns the path of the same release's busybox, linked statically.
+    pub(crate) fn fetch_busybox(&self) -> Result<PathBuf> {
+        let apt = Apt::new(self)?;
+        apt.update()?;
+        apt.file("busybox-static", "busybox")
     }
 
     /// Resolves the package that holds the newest bzImage.
@@ -182,9 +174,27 @@ impl Apt {
         Ok(())
     }
 
-    /// Downloads `package` and keeps its bzImage as `image`.
-    fn download(&self, package: &str, image: &Path) -> Result<()> {
-        let directory = image.parent().context("an image lies in a directory")?;
+    /// Returns the path of the first file of `package` whose name begins with
+    /// `name`, from the cache if it is there.
+    fn file(&self, package: &str, name: &str) -> Result<PathBuf> {
+        let version = self.run("apt-cache", &["show", "--no-all-versions", package])?;
+        let version = version
+            .lines()
+            .find_map(|line| line.strip_prefix("Version: "));
+        let version = version.with_context(|| format!("{package} has no version"))?;
+        let directory = target_directory()
+            .join("linux")
+            .join(format!("{package}_{version}"));
+        let file = directory.join(name);
+        if !file.exists() {
+            eprintln!("fetching {package} {version} from {}", self.release);
+            self.download(package, &directory, name)
+                .with_context(|| format!("cannot fetch {package}"))?;
+        }
+        Ok(file)
+    }
+
+    fn download(&self, package: &str, directory: &Path, name: &str) -> Result<()> {
         fs::create_dir_all(directory)?;
         let scratch = tempfile::tempdir_in(directory)?;
         self.run_in(scratch.path(), "apt-get", &["download", package])?;
@@ -194,9 +204,10 @@ impl Apt {
         let tree = scratch.path().join("tree");
         let mut extract = Command::new("dpkg-deb");
         process::output(extract.arg("--extract").arg(archive).arg(&tree))?;
-        let found = find_image(&tree)?.context("the package has no file vmlinuz*")?;
+        let found = find_file(&tree, name)?;
+        let found = found.with_context(|| format!("the package has no file {name}*"))?;
         // Last, so that an interrupted download leaves nothing to be believed.
-        fs::rename(found, image)?;
+        fs::rename(found, directory.join(name))?;
         Ok(())
     }
 
@@ -265,14 +276,14 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     entries.collect()
 }
 
-fn find_image(directory: &Path) -> Result<Option<PathBuf>> {
+fn find_file(directory: &Path, start: &str) -> Result<Option<PathBuf>> {
     for path in entries(directory)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() && !path.is_symlink() {
-            if let Some(found) = find_image(&path)? {
+            if let Some(found) = find_file(&path, start)? {
                 return Ok(Some(found));
             }
-        } else if path.is_file() && name.starts_with("vmlinuz") {
+        } else if path.is_file() && name.starts_with(start) {
             return Ok(Some(path));
         }
     }

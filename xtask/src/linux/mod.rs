@@ -3,6 +3,7 @@
 //! Each kernel's embedded purgatory is replaced by the blob under test, the
 //! kernel is booted, and its own `kexec_file_load(2)` loads the blob. Nothing
 //! else of the kernel is touched, and the second kernel is the original file.
+pub(crate) mod busybox;
 mod corrupt;
 mod fetch;
 mod initramfs;

@@ -30,7 +30,10 @@ const CHANNEL: u16 = 0x42;
 #[must_use]
 pub fn cycles_per_microsecond() -> Option<u64> {
     let mut measured = None;
-    guarded(|| measured = measure());
+    guarded(|| {
+        // A hypervisor that takes the CPU away can only make it longer.
+        measured = (0..3).filter_map(|_| measure()).min();
+    });
     measured
 }
 
@@ -40,8 +43,8 @@ fn measure() -> Option<u64> {
     outb(CONTROL, found & !SPEAKER | GATE);
     outb(MODE, COUNT_ONCE);
     outb(CHANNEL, low);
-    outb(CHANNEL, high);
     let start = cycles();
+    outb(CHANNEL, high);
     let ended = (0..PATIENCE).any(|_| inb(CONTROL) & OUTPUT != 0);
     let elapsed = cycles().wrapping_sub(start);
     outb(CONTROL, found);
