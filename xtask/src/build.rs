@@ -66,6 +66,11 @@ pub(crate) fn default_folder() -> PathBuf {
     root().join("target/purgatory")
 }
 
+/// Name of the linked program, beside the file for the kernel.
+pub(crate) fn linked_name(arch: Arch) -> String {
+    format!("purgatory-{}.elf", arch.name())
+}
+
 /// Builds, proves and wraps the blob into `out`.
 pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob> {
     let work = folder(toolchain).join("proof");
@@ -92,7 +97,7 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     let bytes = proof::prove(&fs::read(&independent)?, &linked, &fs::read(&far_elf)?)
         .context("the blob is not position independent, and no loader will relocate it")?;
     // Written only now: a failed build leaves the last good pair alone.
-    let elf = out.join(format!("purgatory-{}.elf", arch.name()));
+    let elf = out.join(linked_name(arch));
     let relocatable = out.join("purgatory.ro");
     let map = map::map(&linked, toolchain)?;
     fs::write(out.join(format!("purgatory-{}.map", arch.name())), map)?;

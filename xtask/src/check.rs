@@ -3,10 +3,11 @@
 //!
 //! The loaders check next to nothing: a broken promise shows as a dead machine
 //! at the next crash. Anybody's blob is judged; what only our own promises is
-//! information for the others. What the code does once it runs is not judged
-//! here.
+//! information for the others. Of the code only the instructions are judged,
+//! not what it does with them.
 
 mod finding;
+mod instructions;
 mod load;
 mod own;
 mod promises;
@@ -23,8 +24,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 
+use crate::arch::Arch;
+use crate::build;
 use crate::failure::Failure;
-use crate::loader::{File, Kernel, Layout, LoadError, PAGE};
+use crate::loader::{self, File, Kernel, Layout, LoadError, PAGE};
+use crate::record;
 use finding::{Finding, Verdict};
 use promises::{LOADER, OWN, Promise};
 
@@ -51,18 +55,33 @@ pub(crate) struct Arguments {
     /// Loads at this address too
     #[arg(long, value_name = "ADDR", value_parser = parse_page)]
     load_at: Option<u64>,
+    /// The linked program, for the names of functions [default:
+    /// purgatory-x86_64.elf in the blob's folder]
+    #[arg(long, value_name = "FILE")]
+    elf: Option<PathBuf>,
+    /// Lists every instruction that has a place of its own, by function
+    #[arg(long)]
+    instructions: bool,
 }
 
 /// Prints the table; fails if a promise is broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let bytes = read(&arguments.file)?;
+    let bytes = loader::read(&arguments.file)?;
+    let linked = match &arguments.elf {
+        Some(path) => Some(loader::read(path)?),
+        None => linked_beside(&arguments.file),
+    };
     let kernels = match arguments.kernel {
         Some(kernel) => vec![kernel],
         None => Kernel::value_variants().to_vec(),
     };
     let addresses = ADDRESSES.into_iter().chain(arguments.load_at).collect();
-    let report = judge(&bytes, kernels, addresses);
-    io::stdout().write_all(report.to_string().as_bytes())?;
+    let report = judge(&bytes, linked.as_deref(), kernels, addresses);
+    let text = match arguments.instructions {
+        true => format!("{report:#}"),
+        false => report.to_string(),
+    };
+    io::stdout().write_all(text.as_bytes())?;
     match report.count(Verdict::Broken) {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
@@ -71,9 +90,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Reads a blob that is about to be started; refuses one that breaks a promise.
 pub(crate) fn accept(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let bytes = read(path)?;
+    let bytes = loader::read(path)?;
+    let linked = linked_beside(path);
     let kernels = Kernel::value_variants().to_vec();
-    let report = judge(&bytes, kernels, ADDRESSES.to_vec());
+    let report = judge(&bytes, linked.as_deref(), kernels, ADDRESSES.to_vec());
     match report.count(Verdict::Broken) {
         0 => Ok(bytes),
         count => {
@@ -87,27 +107,14 @@ pub(crate) fn accept(path: &Path) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Reads a file that should be a blob.
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let name = path.display();
-    let bytes =
-        fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
-    if !bytes.starts_with(&object::elf::ELFMAG) {
-        return Err(Failure::Usage(format!(
-            "{name} is not an ELF file: give the blob itself, as in purgatory.ro"
-        ))
-        .into());
-    }
-    Ok(bytes)
+/// Reads the linked program that the build leaves beside a blob, if it is there.
+fn linked_beside(blob: &Path) -> Option<Vec<u8>> {
+    fs::read(blob.with_file_name(build::linked_name(Arch::X86_64))).ok()
 }
 
 /// Reads an address in C's notation.
 fn parse_page(text: &str) -> Result<u64, String> {
-    let address = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    let address = address.map_err(|error| error.to_string())?;
+    let address = record::number(text).map_err(|error| error.to_string())?;
     if address == 0 || !address.is_multiple_of(PAGE) {
         return Err("the kernel loads at multiples of 0x1000 only".into());
     }
@@ -117,14 +124,21 @@ fn parse_page(text: &str) -> Result<u64, String> {
 /// A blob with what it is judged by.
 struct Subject<'data> {
     bytes: &'data [u8],
+    linked: Option<&'data [u8]>,
     file: File<'data>,
     layout: Result<Layout, LoadError>,
     kernels: Vec<Kernel>,
     addresses: Vec<u64>,
 }
 
+impl Subject<'_> {
+    fn is_ours(&self) -> bool {
+        self.symbol("purgatory_config").is_some()
+    }
+}
+
 /// Checks every promise that can be checked on these bytes.
-fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
+fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
     let file = match File::parse(bytes) {
         Ok(file) => file,
         Err(error) => {
@@ -141,15 +155,15 @@ fn judge(bytes: &[u8], kernels: Vec<Kernel>, addresses: Vec<u64>) -> Report {
     };
     let subject = Subject {
         bytes,
+        linked,
         layout: Layout::of(&file),
         file,
         kernels,
         addresses,
     };
-    let is_ours = subject.symbol("purgatory_config").is_some();
     let own = OWN.iter().map(|promise| {
         let mut row = promise.check(&subject);
-        if !is_ours {
+        if !subject.is_ours() {
             row.finding.inform();
         }
         row
@@ -205,7 +219,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// The table, as it is printed.
+/// The table, as it is printed; `{:#}` adds everything that was looked at.
 struct Report {
     rows: Vec<Row>,
     readable: bool,
@@ -222,6 +236,11 @@ impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
             write!(formatter, "{row}")?;
+            if formatter.alternate() {
+                for line in row.finding.listing() {
+                    writeln!(formatter, "{:13}{line}", "")?;
+                }
+            }
         }
         let [held, broken, doubtful, skipped] = [
             Verdict::Held,

@@ -15,6 +15,7 @@ purgatory_start:
 purgatory_verify:
         jmp     purgatory_verify
         .size   purgatory_verify, . - purgatory_verify
+text_end:
         .balign 4096
 entry64_regs:
         .skip   136
@@ -77,6 +78,7 @@ pub(crate) const STOCK_FLAGS: &[&str] = &[
     "-fno-asynchronous-unwind-tables",
     "-fcf-protection=none",
     "-fno-inline",
+    "-mgeneral-regs-only",
 ];
 
 /// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`.

@@ -13,8 +13,12 @@ mod relocate;
 mod tests;
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
 use clap::ValueEnum;
+
+use crate::failure::Failure;
 
 pub(crate) use digest::{Segment, fill_digest};
 pub(crate) use file::{File, Relocation, Section, Symbol};
@@ -25,6 +29,19 @@ pub(crate) const PAGE: u64 = 4096;
 /// A limit of ours on the buffer, far above any purgatory: the kernel would
 /// ask `vzalloc` for whatever a hostile file adds up to.
 const BUFFER_MAX: u64 = 64 << 20;
+
+/// Reads a blob; what cannot be one is a mistake of the command line.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let name = path.display();
+    let bytes =
+        fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    if !bytes.starts_with(&object::elf::ELFMAG) {
+        return Err(Failure::Usage(format!(
+            "{name} is not an ELF file: give the blob itself, as in purgatory.ro"
+        )));
+    }
+    Ok(bytes)
+}
 
 /// A kernel series whose loader rules are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

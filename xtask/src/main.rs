@@ -10,6 +10,9 @@ mod bzimage;
 mod case;
 mod channel;
 mod check;
+mod code;
+mod configure;
+mod exception;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -25,8 +28,12 @@ mod proof;
 mod provision;
 mod qemu;
 mod qmp;
+mod record;
+mod status;
 mod test;
 mod toolchain;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod userspace;
 mod wrap;
 
 use std::{
@@ -52,10 +59,14 @@ enum Task {
     Build(build::Options),
     /// Check a blob against everything that its loaders rely on
     Check(check::Arguments),
+    /// Set what a finished blob does beyond the kernel's contract
+    Configure(configure::Options),
     /// Boot the blob between two kernels under QEMU
     Boot(boot::Options),
     /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Arguments),
+    /// Find what a purgatory left behind in a machine's memory
+    Status(status::Options),
     /// Check formatting and lints, on the host and on the freestanding target
     Lint,
     /// Run every proof: host tests, the checker, the boot cases
@@ -69,8 +80,10 @@ fn main() -> ExitCode {
         Task::Build(options) => build::run(options, setup),
         Task::Check(options) => check::run(options),
         Task::Boot(options) => boot::run(options, setup),
+        Task::Configure(options) => configure::run(options),
         Task::Linux(arguments) => linux::run(arguments, setup),
         Task::Lint => lint::run(setup),
+        Task::Status(options) => status::run(options),
         Task::Test(options) => test::run(options, setup),
     })
 }

@@ -36,6 +36,11 @@ impl Monitor {
         Ok(monitor)
     }
 
+    /// Moves the deadline of what follows.
+    pub(crate) const fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// Runs one command and returns its answer.
     pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         // In one piece: QEMU obeys at the last brace, and may be gone before a

@@ -28,13 +28,30 @@ fn exits_0_when_every_promise_is_held() {
     let ours = write(folder.path(), "ours.ro", &fixture::assemble(fixture::GREEN));
     let (code, stdout, stderr) = check(&[&ours]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-    assert_eq!(stdout.lines().last(), Some("27 held, 0 broken"));
+    assert_eq!(stdout.lines().last(), Some("27 held, 0 broken, 1 skipped"));
+
+    // It carries its names itself.
+    for arguments in [
+        &[&ours, "--elf", &ours],
+        &[&ours, "--instructions"] as &[&str],
+    ] {
+        write(
+            folder.path(),
+            "purgatory-x86_64.elf",
+            &fs::read(&ours).unwrap(),
+        );
+        let (code, stdout, _) = check(arguments);
+        assert_eq!(
+            (code, stdout.lines().last()),
+            (Some(0), Some("28 held, 0 broken"))
+        );
+    }
 
     let stock = fixture::compile(fixture::FOREIGN, fixture::STOCK_FLAGS);
     let stock = write(folder.path(), "stock.ro", &stock);
     let (code, stdout, _) = check(&[&stock, "--kernel", "7.2"]);
     assert_eq!(code, Some(0), "{stdout}");
-    assert_eq!(stdout.lines().last(), Some("18 held, 0 broken, 1 doubtful"));
+    assert_eq!(stdout.lines().last(), Some("19 held, 0 broken, 1 doubtful"));
 }
 
 #[test]
@@ -60,7 +77,7 @@ fn exits_2_when_there_is_nothing_to_judge() {
     let empty = write(folder.path(), "empty", b"");
     let blob = write(folder.path(), "ours.ro", &fixture::assemble(fixture::GREEN));
     let missing = format!("{here}/missing");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&[&missing], "cannot read"),
         (&[here], "Is a directory"),
         (&[&text], "is not an ELF file: give the blob itself"),
@@ -69,6 +86,7 @@ fn exits_2_when_there_is_nothing_to_judge() {
             &[&blob, "--kernel", "6.2"],
             "a similar value exists: '6.12'",
         ),
+        (&[&blob, "--elf", &missing], "cannot read"),
         (&[&blob, "--load-at", "0x3001"], "multiples of 0x1000 only"),
         (&[], "<FILE>"),
     ];

@@ -37,6 +37,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "resets-after-2-seconds",
         config: after(2),
+        seconds: 4,
         ..RESETS
     },
     // No timer to measure the clock with: waits as on the fastest CPU there is.
@@ -44,6 +45,7 @@ pub(super) const CASES: &[Case] = &[
         name: "resets-after-a-second-or-more-without-timer",
         machine: "microvm,pit=off,pic=off,rtc=off",
         config: after(1),
+        seconds: 20,
         expect: Expect::Resets(3, Reset::TripleFault),
         ..RESETS
     },

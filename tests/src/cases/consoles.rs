@@ -183,12 +183,28 @@ pub(super) const CASES: &[Case] = &[
         ..MISMATCH
     },
     Case {
+        name: "verbose-refusal-on-screen",
+        devices: &["-vga", "std"],
+        config: Some(Config {
+            consoles: &[Console::Screen],
+            ..VERBOSE
+        }),
+        heard: &[Console::Screen],
+        says: concat!(
+            "purgatory: verifying\n",
+            include_str!("../../golden/mismatch.txt")
+        ),
+        ..MISMATCH
+    },
+    // By instructions, each 4 ns, not by the host's clock: always as long.
+    Case {
         name: "verbose-long-check",
         cpu: "qemu64",
-        layout: Layout::Large(256),
+        devices: &["-icount", "shift=2,sleep=off"],
+        layout: Layout::Large(32),
         config: Some(VERBOSE),
         says: include_str!("../../golden/verbose-long.txt"),
-        seconds: 240,
+        seconds: 120,
         ..INTACT
     },
 ];

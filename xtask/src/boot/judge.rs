@@ -64,6 +64,9 @@ pub(super) fn judge(
     }
     divisor(case, ram, trace)?;
     voices(case, run, &prepared.facts, observed, trace)?;
+    if case.says.contains("{ms}") {
+        pace(&run.text("e9")?)?;
+    }
     time(case, trace)
 }
 
@@ -260,6 +263,39 @@ fn voices(case: &Case, run: &Run, facts: &Facts, observed: &Observed, trace: &Tr
         &unfold(&observed.memory)?,
     )?;
     compare(Console::Screen, "the screen", &observed.screen)
+}
+
+/// Compares the figures of a verbose check with each other: a line a second
+/// after the first two, each with more bytes than the one before, and the rate.
+fn pace(said: &str) -> Result<()> {
+    let numbers = |line: &str| -> Vec<u64> {
+        line.split(' ')
+            .filter_map(|word| word.parse().ok())
+            .collect()
+    };
+    let lines: Vec<Vec<u64>> = said.lines().skip(1).map(numbers).collect();
+    let Some(([bytes, milliseconds, rate], progress)) = lines
+        .split_last()
+        .and_then(|(last, progress)| Some((last.first_chunk()?, progress)))
+    else {
+        bail!("there is no line with bytes, time and rate");
+    };
+    let kilobytes = bytes / (*milliseconds).max(1);
+    ensure!(
+        rate.abs_diff(kilobytes / 1000) <= 1 + rate / 10,
+        "{bytes} bytes in {milliseconds} ms are not {rate} MB/s"
+    );
+    let seconds = milliseconds / 1000;
+    ensure!(
+        (seconds.saturating_sub(3)..=seconds.saturating_sub(1)).contains(&(progress.len() as u64)),
+        "{} lines of progress in {milliseconds} ms",
+        progress.len()
+    );
+    ensure!(
+        progress.is_sorted_by(|one, next| one < next),
+        "the progress goes backwards"
+    );
+    Ok(())
 }
 
 /// Turns the line ends of a serial line into those of a text.

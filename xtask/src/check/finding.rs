@@ -33,6 +33,7 @@ pub(super) struct Finding {
     doubtful: Vec<String>,
     skipped: Option<String>,
     note: Option<String>,
+    listing: Vec<String>,
     information: bool,
 }
 
@@ -53,6 +54,15 @@ impl Finding {
     /// Adds a figure to a promise that is held.
     pub(super) fn note(&mut self, note: impl Into<String>) {
         self.note = Some(note.into());
+    }
+
+    /// Adds a line for those who want to see everything that was looked at.
+    pub(super) fn list(&mut self, line: impl Into<String>) {
+        self.listing.push(line.into());
+    }
+
+    pub(super) fn listing(&self) -> &[String] {
+        &self.listing
     }
 
     /// Makes it information: the blob never promised this.

@@ -2,7 +2,7 @@
 //! contract: what a blob must do to load and run on every x86-64 kernel from
 //! 5.10 to 7.3.
 
-use super::{Finding, Subject, load, own, relocations, sections, symbols};
+use super::{Finding, Subject, instructions, load, own, relocations, sections, symbols};
 
 pub(super) struct Promise {
     pub(super) number: &'static str,
@@ -139,6 +139,13 @@ pub(super) const LOADER: &[Promise] = &[
         why: "a segment in CMA memory gets no zeros behind its bytes (7.2, 7.3)",
         mend: "keep only the stack in NOBITS sections, or clear them before use",
         check: sections::nobits,
+    },
+    Promise {
+        number: "11",
+        title: "every instruction in its place",
+        why: "ports and CPUID trap in confidential guests, vector state is the next kernel's",
+        mend: "remove it, or name the function in xtask/src/check/instructions.rs",
+        check: instructions::in_their_places,
     },
     Promise {
         number: "19",

@@ -189,7 +189,7 @@ impl<'data> Subject<'data> {
     }
 
     /// Returns the sections that can be entered.
-    fn code(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(super) fn code(&self) -> impl Iterator<Item = &Section<'data>> {
         self.used()
             .filter(|section| section.is_executable() && !section.is_nobits())
     }

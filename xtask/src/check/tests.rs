@@ -50,7 +50,7 @@ fn ours_holds_every_promise() {
     let report = judged(&assemble(GREEN), None);
     assert_eq!(report.count(Verdict::Held), report.rows.len(), "{report}");
     assert!(
-        report.to_string().ends_with("27 held, 0 broken\n"),
+        report.to_string().ends_with("28 held, 0 broken\n"),
         "{report}"
     );
 }
@@ -64,6 +64,32 @@ fn another_blob_is_not_asked_for_our_own_promises() {
         titles(&report, Verdict::Doubtful),
         ["does not count on zeroed memory"]
     );
+}
+
+#[test]
+fn instructions_are_judged_only_by_the_names_of_this_build() {
+    let blob = assemble(GREEN);
+    let kernels = Kernel::value_variants().to_vec();
+    let report = |linked: Option<&[u8]>| {
+        judge(&blob, linked, kernels.clone(), ADDRESSES.to_vec()).to_string()
+    };
+    let title = "11  every instruction in its place";
+    let other = blobs::executes("nop");
+    let cases = [
+        (Some(blob.as_slice()), "ok  ", "2, of which 0 need a reason"),
+        (None, "skip", "no names: give the linked program"),
+        (
+            Some(&other),
+            "warn",
+            "that of another build: its code differs",
+        ),
+        (Some(b"\x7fELF"), "warn", "the linked program: "),
+    ];
+    for (linked, verdict, says) in cases {
+        let report = report(linked);
+        let line = report.lines().find(|line| line.contains(title)).unwrap();
+        assert!(line.starts_with(verdict) && line.contains(says), "{line}");
+    }
 }
 
 #[test]
@@ -138,7 +164,8 @@ proptest! {
 
 fn judged(blob: &[u8], kernel: Option<Kernel>) -> Report {
     let kernels = kernel.map_or_else(|| Kernel::value_variants().to_vec(), |kernel| vec![kernel]);
-    judge(blob, kernels, ADDRESSES.to_vec())
+    // An assembled blob carries all of its names itself.
+    judge(blob, Some(blob), kernels, ADDRESSES.to_vec())
 }
 
 fn titles(report: &Report, verdict: Verdict) -> Vec<&'static str> {

@@ -13,7 +13,32 @@ pub(super) fn green(from: &str, to: &str) -> Vec<u8> {
     assemble(&GREEN.replace(from, to))
 }
 
-/// The same, as somebody else's: only the loader's promises count.
+/// The green blob with one more instruction, in a function that may have none.
+pub(super) fn executes(instruction: &str) -> Vec<u8> {
+    green(
+        "jmp     purgatory_verify",
+        &format!("{instruction}\n jmp purgatory_verify"),
+    )
+}
+
+/// The green blob with an instruction of each kind where it belongs. The names
+/// are mangled by rustc's v0 scheme.
+pub(super) fn in_their_places() -> Vec<u8> {
+    let functions = "purgatory_verify: nop
+        sha256_compress_avx2: vpxor %ymm0, %ymm0, %ymm0
+        _RNvNtNtNtC9purgatory4arch6x86_647console12console_byte: out %al, $0xe9
+        _RNvNtNtNtC9purgatory4arch6x86_648features7restore: xsetbv
+            mov %rax, %cr4
+        _RINvNvNtNtNtC9purgatory4arch6x86_647machine7guarded4callNvNtC6x86_6412instructions3hltEBa_: hlt
+        x86_jump: lidt (%rax)";
+    let start = "purgatory_start: cli";
+    let source = GREEN
+        .replace("purgatory_verify:", functions)
+        .replace("purgatory_start:", start);
+    assemble(&source)
+}
+
+/// The green blob with one change, as somebody else's: only the loader's promises count.
 pub(super) fn foreign(from: &str, to: &str) -> Vec<u8> {
     let source = GREEN.replace("purgatory_config", "configuration");
     assert!(source.contains(from), "{from}");

@@ -6,8 +6,9 @@ use object::LittleEndian as LE;
 use object::elf;
 
 use super::blobs::{
-    edit_symbol, foreign, green, hot, patched, patched_foreign, relinked, two_digests, with_flags,
-    with_relocation, with_relocations, with_section, with_symbol,
+    edit_symbol, executes, foreign, green, hot, in_their_places, patched, patched_foreign,
+    relinked, two_digests, with_flags, with_relocation, with_relocations, with_section,
+    with_symbol,
 };
 use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
 use crate::loader::Kernel;
@@ -32,6 +33,7 @@ const UNDEFINED: &str = "no undefined symbols";
 const RELA: &str = "relocation sections are RELA";
 const TYPES: &str = "relocation types are the kernel's";
 const OPERANDS: &str = "relocation places and symbols exist";
+const INSTRUCTIONS: &str = "every instruction in its place";
 const BALLAST: &str = "no unwind tables, no debug information";
 
 const fn case(
@@ -315,7 +317,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "stack protector",
         || with_flags(&["-fstack-protector-all"]),
-        &[UNDEFINED, LOADS],
+        &[UNDEFINED, LOADS, INSTRUCTIONS],
         "(built with -fstack-protector)",
     ),
     case(
@@ -497,6 +499,114 @@ pub(super) const CASES: &[Case] = &[
         || with_flags(&["-fno-pic", "-mcmodel=kernel"]),
         &[LOADS],
         "at 0x17f7affd000: Overflow in relocation type 11 value 0x17f7b0",
+    ),
+    // 11: instructions
+    case(
+        "vector state",
+        || executes("movaps %xmm0, %xmm1"),
+        &[INSTRUCTIONS],
+        "movaps in purgatory_verify+0x0: vector or other extension",
+    ),
+    case(
+        "x87",
+        || executes("nop; fninit"),
+        &[INSTRUCTIONS],
+        "fninit in purgatory_verify+0x1: vector or other extension",
+    ),
+    case(
+        "a port",
+        || executes("in $0x80, %al"),
+        &[INSTRUCTIONS],
+        "in in purgatory_verify+0x0: port I/O",
+    ),
+    case(
+        "CPUID",
+        || executes("cpuid"),
+        &[INSTRUCTIONS],
+        "cpuid in purgatory_verify+0x0: CPUID",
+    ),
+    case(
+        "a model-specific register",
+        || executes("rdmsr"),
+        &[INSTRUCTIONS],
+        "rdmsr in purgatory_verify+0x0: model-specific register",
+    ),
+    case(
+        "XCR0",
+        || executes("xgetbv"),
+        &[INSTRUCTIONS],
+        "xgetbv in purgatory_verify+0x0: extended control register",
+    ),
+    case(
+        "a control register",
+        || executes("mov %rax, %cr4"),
+        &[INSTRUCTIONS],
+        "mov in purgatory_verify+0x0: control register",
+    ),
+    case(
+        "the IDT",
+        || executes("lidt (%rax)"),
+        &[INSTRUCTIONS],
+        "lidt in purgatory_verify+0x0: descriptor table",
+    ),
+    case(
+        "HLT",
+        || executes("hlt"),
+        &[INSTRUCTIONS],
+        "hlt in purgatory_verify+0x0: halt",
+    ),
+    case(
+        "interrupts on",
+        || executes("sti"),
+        &[INSTRUCTIONS],
+        "sti in purgatory_verify+0x0: interrupt flag",
+    ),
+    case(
+        "thread-local memory",
+        || executes("mov %gs:8, %rax"),
+        &[INSTRUCTIONS],
+        "mov in purgatory_verify+0x0: fs or gs",
+    ),
+    case(
+        "another privileged instruction",
+        || executes("invlpg (%rax)"),
+        &[INSTRUCTIONS],
+        "invlpg in purgatory_verify+0x0: privileged",
+    ),
+    case(
+        "data between the functions",
+        || executes(".byte 0x06"),
+        &[INSTRUCTIONS],
+        "invalid in purgatory_verify+0x0: no instruction",
+    ),
+    case(
+        "each in its place",
+        in_their_places,
+        &[],
+        "ok    11  every instruction in its place              10, of which 7 need a reason",
+    ),
+    case(
+        "CPUID even where ports are allowed",
+        || green("purgatory_verify:", "cpuid\npurgatory_verify:\n"),
+        &[INSTRUCTIONS],
+        "cpuid in purgatory_start+0x7: CPUID",
+    ),
+    case(
+        "vector state in somebody else's",
+        || {
+            foreign(
+                "jmp     purgatory_verify",
+                "nop; sha256_compress_shani: movaps %xmm0, %xmm1",
+            )
+        },
+        &[INSTRUCTIONS],
+        "movaps in sha256_compress_shani+0x0: vector or other extension",
+    ),
+    case(
+        "HLT and a GDT in somebody else's",
+        || foreign("jmp     purgatory_verify", "lgdt (%rax); hlt"),
+        &[],
+        "ok    11  every instruction in its place",
     ),
     // 19: ballast
     case(

@@ -1,0 +1,483 @@
+//! `cargo xtask status`: finds the record that a purgatory leaves behind and
+//! says in words how far it came.
+//!
+//! It is found by its magic: whoever looks at a dead machine does not know where
+//! the purgatory was. Copies that never ran (the file in the first kernel's
+//! memory, its buffer) carry the magic, too, so that all are printed, those
+//! that ran first. Nothing of the guest is changed.
+
+use std::{
+    cmp::Reverse,
+    fmt,
+    fs::{self, File},
+    io::ErrorKind,
+    mem::offset_of,
+    ops::Range,
+    os::unix::{fs::FileExt as _, net::UnixStream},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{LittleEndian, ReadCache, elf};
+use purgatory::{
+    sha256::Backend,
+    status::{Phase, Status},
+};
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use crate::{boot::meaning, exception, failure::Failure, qmp::Monitor, record::field};
+
+/// Options of `cargo xtask status`.
+#[derive(clap::Args)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("source").required(true))]
+pub(crate) struct Options {
+    /// Ask a running QEMU: its monitor socket (`-qmp unix:SOCK,server=on,wait=off`)
+    #[arg(long, value_name = "SOCK", group = "source")]
+    qmp: Option<PathBuf>,
+    /// Read a dump: an ELF core (`dump-guest-memory`, vmcore) or raw memory
+    #[arg(long, value_name = "FILE", group = "source")]
+    memory_dump: Option<PathBuf>,
+}
+
+/// How much memory is looked at at once.
+const CHUNK: u64 = 64 << 20;
+/// How long QEMU may take to greet: it does not, while it talks to somebody else.
+const GREETING: Duration = Duration::from_secs(10);
+/// How long QEMU may take for all of its memory.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The record begins at a multiple of this.
+const ALIGN: u64 = 8;
+
+const SIZE: usize = size_of::<Status>();
+type Record = [u8; SIZE];
+
+/// Runs `cargo xtask status`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let found = match (&options.qmp, &options.memory_dump) {
+        (Some(socket), _) => search(&mut Guest::connect(socket)?)?,
+        (None, Some(path)) => search(&mut Dump::open(path)?)?,
+        (None, None) => Vec::new(),
+    };
+    ensure!(
+        !found.is_empty(),
+        "no purgatory_status in this memory: no purgatory of this project was loaded, \
+         or the next kernel has used its memory since"
+    );
+    for (address, record) in found {
+        println!("purgatory_status at {address:#x}{}", Words(&record));
+    }
+    Ok(())
+}
+
+/// Physical memory that can be read.
+trait Memory {
+    /// Returns where there is any.
+    fn ranges(&self) -> Vec<Range<u64>>;
+    /// Reads bytes that are all inside one range.
+    fn read(&mut self, address: u64, length: u64) -> Result<Vec<u8>>;
+}
+
+/// Finds every record, those that ran first.
+fn search(memory: &mut impl Memory) -> Result<Vec<(u64, Record)>> {
+    let magic = memchr::memmem::Finder::new(&Status::MAGIC);
+    let mut found = Vec::new();
+    for range in memory.ranges() {
+        let mut start = range.start;
+        while start < range.end {
+            let length = CHUNK.min(range.end - start);
+            let bytes = memory.read(start, length)?;
+            for place in magic.find_iter(&bytes).map(|place| start + place as u64) {
+                // The end of a chunk may cut a record, that of a range its rest.
+                let whole = place.is_multiple_of(ALIGN) && range.end - place >= SIZE as u64;
+                if whole {
+                    let record = memory.read(place, SIZE as u64)?;
+                    found.push((place, field(&record, 0)));
+                }
+            }
+            start += length;
+        }
+    }
+    found.sort_by_key(|(_, record)| Reverse((fits(record), phase(record) != 0)));
+    Ok(found)
+}
+
+fn fits(record: &Record) -> bool {
+    let word = |offset| u32::from_le_bytes(field(record, offset));
+    word(offset_of!(Status, version)) == Status::VERSION
+        && word(offset_of!(Status, size)) as usize == SIZE
+}
+
+fn phase(record: &Record) -> u32 {
+    u32::from_le_bytes(field(record, offset_of!(Status, phase)))
+}
+
+/// A record in words.
+struct Words<'a>(&'a Record);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |offset| u32::from_le_bytes(field(self.0, offset));
+        let long = |offset| u64::from_le_bytes(field(self.0, offset));
+        let version = word(offset_of!(Status, version));
+        let size = word(offset_of!(Status, size));
+        if !fits(self.0) {
+            return write!(
+                formatter,
+                ": not one that this tool reads (version {version}, {size} bytes)"
+            );
+        }
+        let phase = phase(self.0);
+        let is = |known: Phase| phase == known.number();
+        let words = match phase {
+            0 => "never ran: a copy that was not started",
+            _ if is(Phase::Entered) => "entered",
+            _ if is(Phase::Verifying) => "verifying",
+            _ if is(Phase::Leaving) => "verified, on its way to the next kernel",
+            _ if is(Phase::Refused) => "refused",
+            _ if is(Phase::Faulted) => "ended by an exception",
+            _ => "unknown",
+        };
+        write!(formatter, "\n  phase      {words}")?;
+        if phase == 0 {
+            return Ok(());
+        }
+        let verdict = word(offset_of!(Status, verdict));
+        write!(formatter, "\n  verdict    {}", meaning(verdict))?;
+        if verdict == 5 {
+            write!(formatter, ": region {}", word(offset_of!(Status, region)))?;
+        }
+        let backend = Backend::from_number(word(offset_of!(Status, backend)));
+        let backend = backend.map_or("none yet", Backend::name);
+        write!(formatter, "\n  backend    {backend}")?;
+        let bytes = long(offset_of!(Status, bytes));
+        let cycles = long(offset_of!(Status, cycles));
+        write!(formatter, "\n  hashed     {bytes} bytes in {cycles} cycles")?;
+        let digest: [u8; 32] = field(self.0, offset_of!(Status, digest));
+        if digest != [0; 32] {
+            write!(formatter, "\n  digest     ")?;
+            for byte in digest {
+                write!(formatter, "{byte:02x}")?;
+            }
+        }
+        write!(
+            formatter,
+            "\n  NMIs       {}",
+            long(offset_of!(Status, nmis))
+        )?;
+        if is(Phase::Faulted) {
+            let vector = long(offset_of!(Status, vector));
+            let exception = exception::describe(vector);
+            write!(
+                formatter,
+                "\n  exception  {vector} #{} ({}), error {:#x}\n  rip        {:#x}\n  cr2        {:#x}",
+                exception.mnemonic,
+                exception.name,
+                long(offset_of!(Status, error)),
+                long(offset_of!(Status, rip)),
+                long(offset_of!(Status, cr2)),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A dump file.
+struct Dump {
+    file: File,
+    /// Physical addresses, and where their bytes are in the file.
+    pieces: Vec<(Range<u64>, u64)>,
+}
+
+impl Dump {
+    fn open(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let usage = |error| Failure::Usage(format!("cannot read {name}: {error}"));
+        let file = File::open(path).map_err(usage)?;
+        let length = file.metadata().map_err(usage)?.len();
+        let mut magic = [0; 4];
+        match file.read_exact_at(&mut magic, 0) {
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
+                return Err(usage(error).into());
+            }
+            _ => (),
+        }
+        let pieces = if magic == elf::ELFMAG {
+            core(&file, length).with_context(|| format!("{name} is no whole ELF core"))?
+        } else {
+            vec![(0..length, 0)]
+        };
+        Ok(Self { file, pieces })
+    }
+}
+
+/// Returns what an ELF core holds: the part of each `PT_LOAD` that is in the file.
+fn core(file: &File, length: u64) -> Result<Vec<(Range<u64>, u64)>> {
+    let data = ReadCache::new(file.try_clone()?);
+    let header = elf::FileHeader64::<LittleEndian>::parse(&data)?;
+    let endian = header.endian()?;
+    ensure!(
+        header.e_type(endian) == elf::ET_CORE,
+        "it is {:?}, not ET_CORE",
+        header.e_type(endian)
+    );
+    let mut pieces = Vec::new();
+    for segment in header.program_headers(endian, &data)? {
+        let (offset, size) = segment.file_range(endian);
+        if segment.p_type(endian) != elf::PT_LOAD || size == 0 {
+            continue;
+        }
+        let start = segment.p_paddr(endian);
+        let end = start.checked_add(size).context("a segment wraps")?;
+        ensure!(
+            offset.checked_add(size).is_some_and(|end| end <= length),
+            "the segment at {start:#x} is cut off: the dump is not complete"
+        );
+        pieces.push((start..end, offset));
+    }
+    Ok(pieces)
+}
+
+impl Memory for Dump {
+    fn ranges(&self) -> Vec<Range<u64>> {
+        self.pieces.iter().map(|(range, _)| range.clone()).collect()
+    }
+
+    fn read(&mut self, address: u64, length: u64) -> Result<Vec<u8>> {
+        let piece = self
+            .pieces
+            .iter()
+            .find(|(range, _)| range.contains(&address));
+        let (range, offset) = piece.with_context(|| format!("no memory at {address:#x}"))?;
+        let mut bytes = vec![0; usize::try_from(length)?];
+        self.file
+            .read_exact_at(&mut bytes, offset + (address - range.start))?;
+        Ok(bytes)
+    }
+}
+
+/// A running QEMU.
+struct Guest {
+    monitor: Monitor,
+    ranges: Vec<Range<u64>>,
+    /// Written by QEMU.
+    file: NamedTempFile,
+}
+
+impl Guest {
+    fn connect(path: &Path) -> Result<Self> {
+        let socket = UnixStream::connect(path).map_err(|error| {
+            Failure::Usage(format!("cannot connect to {}: {error}", path.display()))
+        })?;
+        let mut monitor = Monitor::connect(socket, Instant::now() + GREETING)
+            .with_context(|| format!("{} is no free QMP monitor", path.display()))?;
+        monitor.set_deadline(Instant::now() + PATIENCE);
+        // Not from 0 to the size of RAM: there is a hole below 4 GiB, and reading
+        // a device can change it.
+        let tree = monitor.human("info mtree -f")?;
+        let ranges = ram(&tree);
+        ensure!(
+            !ranges.is_empty(),
+            "QEMU names no RAM: `info mtree -f` said\n{tree}"
+        );
+        Ok(Self {
+            monitor,
+            ranges,
+            file: NamedTempFile::with_prefix("purgatory-status-")?,
+        })
+    }
+}
+
+impl Memory for Guest {
+    fn ranges(&self) -> Vec<Range<u64>> {
+        self.ranges.clone()
+    }
+
+    fn read(&mut self, address: u64, length: u64) -> Result<Vec<u8>> {
+        let path = self.file.path();
+        let arguments = json!({"val": address, "size": length, "filename": path});
+        self.monitor.execute("pmemsave", arguments)?;
+        let bytes = fs::read(path)?;
+        ensure!(
+            bytes.len() as u64 == length,
+            "QEMU saved {} bytes, not {length}",
+            bytes.len()
+        );
+        Ok(bytes)
+    }
+}
+
+/// Reads the RAM of the system's flat view: `START-END (prio N, ram): NAME`.
+fn ram(tree: &str) -> Vec<Range<u64>> {
+    let view = tree
+        .split("FlatView")
+        .find(|view| view.contains("AS \"memory\""))
+        .unwrap_or_default();
+    let lines = view.lines().filter(|line| line.contains(", ram): "));
+    let range = |line: &str| {
+        let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).ok());
+        Some(start?..end?.checked_add(1)?)
+    };
+    lines.filter_map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{qemu::Machine, record::set_field};
+
+    fn record(fields: &[(usize, &[u8])]) -> Record {
+        let mut record = [0; SIZE];
+        set_field(&mut record, offset_of!(Status, magic), &Status::MAGIC);
+        set_field(&mut record, offset_of!(Status, version), &[1]);
+        set_field(&mut record, offset_of!(Status, size), &[120]);
+        for (offset, bytes) in fields {
+            set_field(&mut record, *offset, bytes);
+        }
+        record
+    }
+
+    fn mismatch() -> Record {
+        record(&[
+            (offset_of!(Status, phase), &[4]),
+            (offset_of!(Status, verdict), &[3]),
+            (offset_of!(Status, backend), &[2]),
+            (offset_of!(Status, bytes), &1_339_392_u64.to_le_bytes()),
+            (offset_of!(Status, cycles), &[0, 1]),
+            (offset_of!(Status, nmis), &[2]),
+            (offset_of!(Status, digest), &[0xab; 32]),
+        ])
+    }
+
+    #[test]
+    fn says_a_record_in_words() {
+        let words = Words(&mismatch()).to_string();
+        assert_eq!(
+            words,
+            format!(
+                "\n  phase      refused\n  verdict    sha256 mismatch\n  backend    avx2\
+                 \n  hashed     1339392 bytes in 256 cycles\n  digest     {}\n  NMIs       2",
+                "ab".repeat(32)
+            )
+        );
+        let fault = record(&[
+            (offset_of!(Status, phase), &[5]),
+            (offset_of!(Status, verdict), &[6]),
+            (offset_of!(Status, vector), &[14]),
+            (offset_of!(Status, error), &[2]),
+            (offset_of!(Status, rip), &[0x34, 0x12]),
+            (offset_of!(Status, cr2), &[0, 0, 0, 0, 0x70]),
+        ]);
+        let words = Words(&fault).to_string();
+        let end = "\n  exception  14 #PF (page fault), error 0x2\n  rip        0x1234\n  cr2        0x7000000000";
+        assert!(words.ends_with(end), "{words}");
+        let region = record(&[
+            (offset_of!(Status, phase), &[4]),
+            (offset_of!(Status, verdict), &[5]),
+            (offset_of!(Status, region), &[7]),
+        ]);
+        assert!(Words(&region).to_string().contains("bad region: region 7"));
+        assert!(
+            Words(&record(&[]))
+                .to_string()
+                .ends_with("never ran: a copy that was not started")
+        );
+        let newer = record(&[(offset_of!(Status, version), &[2])]);
+        assert_eq!(
+            Words(&newer).to_string(),
+            ": not one that this tool reads (version 2, 120 bytes)"
+        );
+    }
+
+    /// Records at the end of a chunk and of the memory, askew, and cut off.
+    #[test]
+    fn finds_every_record_in_a_raw_dump_the_likely_ones_first() -> Result<()> {
+        let mut memory = vec![0; CHUNK as usize + 0x1000];
+        let end = memory.len();
+        let places = [
+            (0x100, record(&[(offset_of!(Status, size), &[8])])),
+            (0x200, record(&[])),
+            (0x304, mismatch()),
+            (CHUNK as usize - 8, mismatch()),
+            (end - SIZE, mismatch()),
+        ];
+        for (place, record) in places {
+            memory[place..place + SIZE].copy_from_slice(&record);
+        }
+        let mut file = NamedTempFile::new()?;
+        file.write_all(&memory)?;
+        let found = search(&mut Dump::open(file.path())?)?;
+        let addresses: Vec<_> = found.iter().map(|(address, _)| *address).collect();
+        assert_eq!(addresses, [CHUNK - 8, (end - SIZE) as u64, 0x200, 0x100]);
+
+        file.as_file().set_len(end as u64 - 8)?;
+        assert_eq!(search(&mut Dump::open(file.path())?)?.len(), 3);
+        Ok(())
+    }
+
+    /// The same machine by its monitor and by the core that it writes: memory
+    /// below the hole and above 4 GiB.
+    #[test]
+    fn finds_it_in_a_running_machine_and_in_its_core() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let [file, socket, core] = ["record", "qmp", "core"].map(|name| folder.path().join(name));
+        fs::write(&file, mismatch())?;
+        let loader = |address: u64| {
+            format!(
+                "loader,file={},addr={address:#x},force-raw=on",
+                file.display()
+            )
+        };
+        let addresses = [0x20_0008, 0x1_0100_0000];
+        let machine = Machine::new("self-test-status", Duration::from_secs(60))?
+            .args(["-machine", "pc,max-ram-below-4g=32M", "-m", "64", "-S"])
+            .args([
+                "-device",
+                &loader(addresses[0]),
+                "-device",
+                &loader(addresses[1]),
+            ])
+            .args([
+                "-qmp",
+                &format!("unix:{},server=on,wait=off", socket.display()),
+            ]);
+        let mut run = machine.start()?;
+
+        let found = search(&mut Guest::connect(&socket)?)?;
+        assert_eq!(found, addresses.map(|address| (address, mismatch())));
+
+        let arguments = json!({"paging": false, "protocol": format!("file:{}", core.display())});
+        run.monitor()?.execute("dump-guest-memory", arguments)?;
+        assert_eq!(search(&mut Dump::open(&core)?)?, found);
+
+        let whole = fs::metadata(&core)?.len();
+        File::options()
+            .write(true)
+            .open(&core)?
+            .set_len(whole / 2)?;
+        let error = format!(
+            "{:#}",
+            Dump::open(&core).err().context("a cut core was read")?
+        );
+        assert!(error.contains("is cut off"), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn reads_the_ram_of_the_system_only() {
+        let tree = "FlatView #0\n AS \"I/O\", root: io\n  \
+             0000000000000000-0000000000000007 (prio 0, ram): not memory\n\
+             FlatView #1\n AS \"memory\", root: system\n AS \"cpu-memory-0\", root: system\n  \
+             0000000000000000-000000000009ffff (prio 0, ram): ram\n  \
+             00000000000a0000-00000000000bffff (prio 1, i/o): vga-lowmem\n  \
+             00000000000e0000-00000000000fffff (prio 0, rom): pc.bios\n  \
+             0000000100000000-0000000101ffffff (prio 0, ram): ram @02000000 KVM\n";
+        assert_eq!(ram(tree), [0..0xa_0000, 0x1_0000_0000..0x1_0200_0000]);
+    }
+}
