@@ -143,7 +143,7 @@ impl Boot<'_> {
     }
 
     /// How long it may take.
-    pub(crate) fn limit(&self) -> Duration {
+    pub(crate) const fn limit(&self) -> Duration {
         Duration::from_secs(AROUND + self.case.seconds)
     }
 }
