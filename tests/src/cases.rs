@@ -143,6 +143,8 @@ pub enum When {
 pub enum Act {
     /// A non-maskable interrupt.
     Nmi,
+    /// An uncorrected machine check.
+    MachineCheck,
     /// This code runs instead of what comes next.
     Run(&'static [u8]),
 }
@@ -176,6 +178,8 @@ pub struct Case {
     pub memory: u64,
     /// Whether five levels of page tables are in use.
     pub five_levels: bool,
+    /// Whether machine checks are caught at entry.
+    pub machine_checks: bool,
     /// Whether the direction flag is set and vector registers hold data at entry.
     pub dirty: bool,
     /// What stands in GDTR and IDTR at entry: a boot for each.
@@ -212,6 +216,7 @@ pub const INTACT: Case = Case {
     backend: "",
     memory: 512,
     five_levels: false,
+    machine_checks: false,
     dirty: false,
     profiles: &[Profile::Legacy],
     place: Place::Top,

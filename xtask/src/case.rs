@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use object::Object;
 use purgatory::abi;
 use purgatory_tests::{
-    BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, Mapping, Plan, Range,
+    BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, MACHINE_CHECKS, Mapping, Plan, Range,
     cases::{Case, Config, Console, Damage, Pick, Place, Profile, UART_PAGE, UNMAPPED},
 };
 use segments::{contents, segments, table};
@@ -263,6 +263,7 @@ fn fill_plan(
     for (flag, wanted) in [
         (FIVE_LEVELS, case.five_levels),
         (DEBUG_IDT, profile == Profile::DebugIdt),
+        (MACHINE_CHECKS, case.machine_checks),
         (DIRTY, case.dirty),
     ] {
         if wanted {

@@ -75,6 +75,12 @@ pub(super) const CASES: &[Case] = &[
     on("cpu-icelake-server", "Icelake-Server", "avx2"),
     on("cpu-epyc", "EPYC", "sha-ni"),
     Case {
+        name: "intact-machine-checks",
+        profiles: BOTH,
+        machine_checks: true,
+        ..INTACT
+    },
+    Case {
         name: "intact-five-levels",
         profiles: BOTH,
         five_levels: true,
