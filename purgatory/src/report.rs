@@ -252,6 +252,12 @@ pub fn end(verified: &Verified, backend: Backend) {
         decimal(cycles);
         text(" cycles\n");
     }
+    let nmis = STATUS.nmis.read();
+    if nmis > 0 {
+        text("purgatory: NMIs: ");
+        decimal(nmis);
+        text("\n");
+    }
 }
 
 fn microseconds(cycles: u64) -> Option<u64> {

@@ -1,12 +1,12 @@
 //! The boot cases: each row is a boot of the shipped blob, in one or both of the
 //! states in which kernels leave the CPU.
 //!
-//! What goes wrong with the image is here; what goes wrong around the purgatory,
-//! and what it says and does then, is in the modules.
+//! A row says what is prepared, what is done, and all that must come of it.
 
 mod actions;
 mod consoles;
 mod exceptions;
+mod images;
 
 /// What the first kernel leaves behind in GDTR and IDTR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +143,8 @@ pub enum When {
 pub enum Act {
     /// A non-maskable interrupt.
     Nmi,
+    /// An uncorrected machine check.
+    MachineCheck,
     /// This code runs instead of what comes next.
     Run(&'static [u8]),
 }
@@ -176,6 +178,8 @@ pub struct Case {
     pub memory: u64,
     /// Whether five levels of page tables are in use.
     pub five_levels: bool,
+    /// Whether machine checks are caught at entry.
+    pub machine_checks: bool,
     /// Whether the direction flag is set and vector registers hold data at entry.
     pub dirty: bool,
     /// What stands in GDTR and IDTR at entry: a boot for each.
@@ -212,6 +216,7 @@ pub const INTACT: Case = Case {
     backend: "",
     memory: 512,
     five_levels: false,
+    machine_checks: false,
     dirty: false,
     profiles: &[Profile::Legacy],
     place: Place::Top,
@@ -238,187 +243,14 @@ const MISMATCH: Case = Case {
     ..INTACT
 };
 
-const fn bad_region(name: &'static str, damage: Damage, says: &'static str) -> Case {
-    Case {
-        name,
-        damage,
-        says,
-        expect: Expect::Refuses(5),
-        ..INTACT
-    }
-}
-
-const fn flipped(name: &'static str, region: Pick, byte: Pick) -> Case {
-    Case {
-        name,
-        profiles: &[Profile::Legacy],
-        damage: Damage::Flip { region, byte },
-        ..MISMATCH
-    }
-}
-
-const fn placed(name: &'static str, place: Place) -> Case {
-    Case {
-        name,
-        place,
-        ..INTACT
-    }
-}
-
-/// A processor, dirty vector registers, and the backend that it is good for.
-const fn on(name: &'static str, cpu: &'static str, backend: &'static str) -> Case {
-    Case {
-        name,
-        cpu,
-        backend,
-        dirty: true,
-        ..INTACT
-    }
-}
-
 /// Returns all of them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [IMAGES, consoles::CASES, actions::CASES, exceptions::CASES]
-        .into_iter()
-        .flatten()
+    [
+        images::CASES,
+        consoles::CASES,
+        actions::CASES,
+        exceptions::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
-
-const IMAGES: &[Case] = &[
-    Case {
-        profiles: BOTH,
-        ..INTACT
-    },
-    Case {
-        name: "intact-dirty",
-        profiles: BOTH,
-        dirty: true,
-        ..INTACT
-    },
-    on("cpu-max", "max", "sha-ni"),
-    on("cpu-max-without-sha-ni", "max,-sha-ni", "avx2"),
-    on(
-        "cpu-max-without-sha-ni-and-avx2",
-        "max,-sha-ni,-avx2",
-        "portable",
-    ),
-    on(
-        "cpu-max-without-sha-ni-and-bmi2",
-        "max,-sha-ni,-bmi2",
-        "portable",
-    ),
-    on("cpu-max-without-ssse3", "max,-ssse3,-sha-ni", "portable"),
-    Case {
-        profiles: BOTH,
-        ..on("cpu-qemu64", "qemu64", "portable")
-    },
-    on("cpu-sandybridge", "SandyBridge", "portable"),
-    on("cpu-haswell", "Haswell", "avx2"),
-    on("cpu-skylake-server", "Skylake-Server", "avx2"),
-    on("cpu-icelake-server", "Icelake-Server", "avx2"),
-    on("cpu-epyc", "EPYC", "sha-ni"),
-    Case {
-        name: "intact-five-levels",
-        profiles: BOTH,
-        five_levels: true,
-        ..INTACT
-    },
-    placed("placed-at-0x3000", Place::At(0x3000)),
-    Case {
-        memory: 3072,
-        ..placed("placed-below-2-gib", Place::Below(0x8000_0000))
-    },
-    Case {
-        memory: 5120,
-        ..placed("placed-above-4-gib", Place::Top)
-    },
-    placed("mapped-across-4-gib", Place::Mapped(0xffff_e000)),
-    placed("mapped-above-2-46", Place::Mapped(0x4000_1234_5000)),
-    Case {
-        five_levels: true,
-        ..placed(
-            "mapped-above-2-48-five-levels",
-            Place::Mapped(0x0003_4000_1234_5000),
-        )
-    },
-    Case {
-        name: "sixteen-regions",
-        layout: Layout::Sixteen,
-        ..INTACT
-    },
-    Case {
-        name: "empty-entries-between",
-        layout: Layout::Gaps,
-        ..INTACT
-    },
-    Case {
-        name: "regions-that-overlap",
-        layout: Layout::Overlap,
-        ..INTACT
-    },
-    Case {
-        name: "nothing-to-check",
-        layout: Layout::Empty,
-        ..INTACT
-    },
-    Case {
-        name: "refuses-empty-table-with-another-digest",
-        layout: Layout::Empty,
-        says: include_str!("../golden/table-wiped.txt"),
-        expect: Expect::Refuses(4),
-        ..MISMATCH
-    },
-    MISMATCH,
-    bad_region(
-        "refuses-region-that-wraps",
-        Damage::Wrap,
-        include_str!("../golden/region-wraps.txt"),
-    ),
-    bad_region(
-        "refuses-region-at-zero",
-        Damage::StartsAtZero,
-        include_str!("../golden/region-at-zero.txt"),
-    ),
-    bad_region(
-        "refuses-region-above-any-memory",
-        Damage::TooHigh,
-        include_str!("../golden/region-too-high.txt"),
-    ),
-    Case {
-        layout: Layout::Sixteen,
-        says: include_str!("../golden/sixteen.txt"),
-        ..flipped("refuses-bit-in-last-of-sixteen", Pick::Last, Pick::Last)
-    },
-    flipped(
-        "refuses-bit-in-first-byte-of-first",
-        Pick::First,
-        Pick::First,
-    ),
-    flipped(
-        "refuses-bit-in-middle-byte-of-first",
-        Pick::First,
-        Pick::Middle,
-    ),
-    flipped("refuses-bit-in-last-byte-of-first", Pick::First, Pick::Last),
-    flipped(
-        "refuses-bit-in-first-byte-of-middle",
-        Pick::Middle,
-        Pick::First,
-    ),
-    flipped(
-        "refuses-bit-in-middle-byte-of-middle",
-        Pick::Middle,
-        Pick::Middle,
-    ),
-    flipped(
-        "refuses-bit-in-last-byte-of-middle",
-        Pick::Middle,
-        Pick::Last,
-    ),
-    flipped("refuses-bit-in-first-byte-of-last", Pick::Last, Pick::First),
-    flipped(
-        "refuses-bit-in-middle-byte-of-last",
-        Pick::Last,
-        Pick::Middle,
-    ),
-    flipped("refuses-bit-in-last-byte-of-last", Pick::Last, Pick::Last),
-];

@@ -57,6 +57,8 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"PURGPLAN");
 pub const FIVE_LEVELS: u64 = 1;
 /// Leave a GDT and a 16-gate IDT behind, as Linux 7.x does.
 pub const DEBUG_IDT: u64 = 2;
+/// Catch machine checks (CR4.MCE), as kernels in TDX guests leave them.
+pub const MACHINE_CHECKS: u64 = 8;
 /// Set the direction flag and fill the vector registers before the jump.
 pub const DIRTY: u64 = 4;
 

@@ -1,33 +1,28 @@
 //! Turns one row of the case table into an image: the loader's part, on the host.
 
+mod segments;
+
 use std::mem::offset_of;
 
 use anyhow::{Context, Result};
-use object::{Object, ObjectSegment};
+use object::Object;
 use purgatory::abi;
 use purgatory_tests::{
-    BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, Mapping, Plan, Range,
-    cases::{Case, Config, Console, Damage, Layout, Pick, Place, Profile, UART_PAGE, UNMAPPED},
+    BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, MACHINE_CHECKS, Mapping, Plan, Range,
+    cases::{Case, Config, Console, Damage, Pick, Place, Profile, UART_PAGE, UNMAPPED},
 };
+use segments::{contents, segments, table};
 use sha2::{Digest, Sha256};
 
 use crate::{
     boot::Facts,
     image::{Image, Memory, PAGE, page_up},
     loader::{Kernel, Loaded},
+    record::set_field,
 };
 
-/// Where the RAM disk of the cases lies.
-const RAM_DISK: u64 = 0x0200_0000;
-/// Where the small segments of [`Layout::Sixteen`] begin.
-const SMALL: u64 = 0x0300_0000;
 /// Physical memory of a purgatory that is mapped elsewhere.
 const MAPPED: u64 = 0x0400_0000;
-/// Boot parameters: below 640 KiB, as kernels place them on small machines.
-const PARAMETERS: u64 = 0x7_0000;
-
-/// Where the zeros of [`Layout::Large`] begin.
-const LARGE: u64 = 0x0800_0000;
 
 /// Where to look at the purgatory while it runs, and what it may have to say.
 pub(crate) struct Prepared {
@@ -213,7 +208,7 @@ fn facts(
 /// Writes what the case configures over what the blob was built with.
 fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     let size = size_of::<abi::Config>();
-    let mut bytes = loaded
+    let mut record = loaded
         .get_symbol("purgatory_config", size as u64)?
         .to_owned();
     let flag = |console: &Console| match console {
@@ -228,36 +223,28 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
         Some(_) => abi::Config::RESET,
     };
     let delay = config.reset_after.unwrap_or(0);
-    for (offset, value) in [
-        (
-            offset_of!(abi::Config, consoles),
-            &consoles.to_le_bytes()[..],
-        ),
-        (
-            offset_of!(abi::Config, verbosity),
-            &u32::from(config.verbose).to_le_bytes(),
-        ),
-        (
-            offset_of!(abi::Config, on_refusal),
-            &on_refusal.to_le_bytes(),
-        ),
-        (offset_of!(abi::Config, delay), &delay.to_le_bytes()),
-        (
-            offset_of!(abi::Config, uart_port),
-            &config.port.to_le_bytes(),
-        ),
-        (
-            offset_of!(abi::Config, uart_divisor),
-            &config.divisor.to_le_bytes(),
-        ),
-        (
-            offset_of!(abi::Config, uart_mmio),
-            &config.memory.to_le_bytes(),
-        ),
-    ] {
-        bytes[offset..offset + value.len()].copy_from_slice(value);
-    }
-    loaded.set_symbol("purgatory_config", &bytes)?;
+    let verbosity = u32::from(config.verbose);
+    let mut set = |offset, value: &[u8]| set_field(&mut record, offset, value);
+    set(offset_of!(abi::Config, consoles), &consoles.to_le_bytes());
+    set(offset_of!(abi::Config, verbosity), &verbosity.to_le_bytes());
+    set(
+        offset_of!(abi::Config, on_refusal),
+        &on_refusal.to_le_bytes(),
+    );
+    set(offset_of!(abi::Config, delay), &delay.to_le_bytes());
+    set(
+        offset_of!(abi::Config, uart_port),
+        &config.port.to_le_bytes(),
+    );
+    set(
+        offset_of!(abi::Config, uart_divisor),
+        &config.divisor.to_le_bytes(),
+    );
+    set(
+        offset_of!(abi::Config, uart_mmio),
+        &config.memory.to_le_bytes(),
+    );
+    loaded.set_symbol("purgatory_config", &record)?;
     Ok(())
 }
 
@@ -276,6 +263,7 @@ fn fill_plan(
     for (flag, wanted) in [
         (FIVE_LEVELS, case.five_levels),
         (DEBUG_IDT, profile == Profile::DebugIdt),
+        (MACHINE_CHECKS, case.machine_checks),
         (DIRTY, case.dirty),
     ] {
         if wanted {
@@ -297,114 +285,6 @@ fn registers(loaded: &Loaded<'_>, payload: &[u8]) -> Result<[u64; 17]> {
     registers[7] = BOOT_INFO_AT;
     registers[16] = object::File::parse(payload)?.entry();
     Ok(registers)
-}
-
-/// The segments of a layout: first and last around the payload.
-fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec<u8>)>> {
-    let mut segments = vec![(
-        Range {
-            start: PARAMETERS,
-            len: 2 * PAGE,
-        },
-        noise(1, 5000),
-    )];
-    segments.push(flatten(payload)?);
-    segments.push((
-        Range {
-            start: RAM_DISK,
-            len: 320 * PAGE,
-        },
-        noise(2, 1_300_001),
-    ));
-    if let Layout::Large(mebibytes) = layout {
-        let range = Range {
-            start: LARGE,
-            len: mebibytes << 20,
-        };
-        segments.push((range, Vec::new()));
-    }
-    if layout == Layout::Sixteen {
-        for index in 0..13_u64 {
-            let start = SMALL + index * 3 * PAGE + index * 7;
-            let len = 4099 + index * 501;
-            segments.push((Range { start, len }, noise(index + 3, len / 2)));
-        }
-    }
-    Ok(segments)
-}
-
-/// The region table of a layout.
-fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
-    let mut regions: Vec<Range> = segments.iter().map(|(range, _)| *range).collect();
-    match layout {
-        Layout::Three | Layout::Sixteen | Layout::Large(_) => (),
-        Layout::Gaps => {
-            let gap = Range::default();
-            regions = regions
-                .into_iter()
-                .flat_map(|region| [gap, gap, region, gap])
-                .collect();
-        }
-        Layout::Overlap => regions.push(Range {
-            start: RAM_DISK + 1000,
-            len: 70_003,
-        }),
-        Layout::Empty => regions.clear(),
-    }
-    regions.resize(16, Range::default());
-    regions
-}
-
-/// Reads the regions out of the memory that the segments make up.
-fn contents(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> Vec<u8> {
-    let mut all = Vec::new();
-    for region in regions.iter().filter(|region| region.len > 0) {
-        for (range, bytes) in segments {
-            if range.start <= region.start && region.end() <= range.end() {
-                let mut whole = bytes.clone();
-                whole.resize(range.len as usize, 0);
-                let from = (region.start - range.start) as usize;
-                all.extend_from_slice(&whole[from..from + region.len as usize]);
-            }
-        }
-    }
-    all
-}
-
-/// One segment of a linked program: everything from its first to its last byte.
-fn flatten(program: &[u8]) -> Result<(Range, Vec<u8>)> {
-    let file = object::File::parse(program)?;
-    let start = file
-        .segments()
-        .map(|s| s.address())
-        .min()
-        .context("the payload is empty")?;
-    let end = file
-        .segments()
-        .map(|s| s.address() + s.size())
-        .max()
-        .unwrap_or(start);
-    let len = page_up(end - start);
-    let mut bytes = vec![0; len as usize];
-    for segment in file.segments() {
-        let data = segment.data()?;
-        let from = (segment.address() - start) as usize;
-        bytes[from..from + data.len()].copy_from_slice(data);
-    }
-    Ok((Range { start, len }, bytes))
-}
-
-/// Bytes that look like nothing, the same every time (xorshift64).
-fn noise(seed: u64, len: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect()
 }
 
 const fn pick(which: Pick, len: u64) -> u64 {

@@ -30,7 +30,10 @@ pvh_start:
     jz 2f
     or eax, 0x1000                      # CR4.LA57
     mov ecx, offset early_pml5
-2:  mov cr4, eax
+2:  test edx, 8                         # MACHINE_CHECKS
+    jz 3f
+    or eax, 0x40                        # CR4.MCE
+3:  mov cr4, eax
     mov cr3, ecx
     mov ecx, 0xc0000080                 # EFER: SCE, LME, NXE
     rdmsr

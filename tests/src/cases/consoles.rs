@@ -1,6 +1,6 @@
 //! Consoles: each alone, all, none, and those that do not work; and verbosity.
 
-use super::{Case, Config, Console, INTACT, Layout, MISMATCH, UART_PAGE, UNMAPPED};
+use super::{Act, Case, Config, Console, INTACT, Layout, MISMATCH, UART_PAGE, UNMAPPED, When};
 
 /// What the blob is built with.
 pub(super) const DEFAULTS: Config = Config {
@@ -80,6 +80,13 @@ pub(super) const CASES: &[Case] = &[
     Case {
         devices: &["-vga", "std"],
         ..alone("console-screen", &[Console::Screen])
+    },
+    // 25 lines: the longest report that there is.
+    Case {
+        layout: Layout::Sixteen,
+        devices: &["-vga", "std"],
+        says: include_str!("../../golden/sixteen.txt"),
+        ..alone("console-screen-filled", &[Console::Screen])
     },
     // Writes go nowhere, where no card is.
     told(
@@ -171,6 +178,15 @@ pub(super) const CASES: &[Case] = &[
         name: "verbose",
         config: Some(VERBOSE),
         says: include_str!("../../golden/verbose.txt"),
+        ..INTACT
+    },
+    Case {
+        name: "verbose-nmi",
+        config: Some(VERBOSE),
+        acts: &[(When::Hashing, Act::Nmi)],
+        says: "purgatory: verifying\n\
+               purgatory: verified {bytes} bytes with sha-ni in {time} ms, {rate} MB/s\n\
+               purgatory: NMIs: 1\n",
         ..INTACT
     },
     Case {

@@ -120,6 +120,14 @@ pub(super) const CASES: &[Case] = &[
         &[(When::Hashing, STACK), (When::Opening, Act::Nmi)],
         report!("8 #DF, error 0x0, at purgatory_start+{verify+10}"),
     ),
+    Case {
+        machine_checks: true,
+        ..raised(
+            "exception-machine-check",
+            &[(When::Hashing, Act::MachineCheck)],
+            report!("18 #MC, error 0x0, at purgatory_start+{offset}"),
+        )
+    },
     IN_THE_HANDLER,
     IN_THE_HANDLER_OF_THE_HANDLER,
     Case {

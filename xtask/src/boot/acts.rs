@@ -40,6 +40,12 @@ pub(super) fn perform(
             Act::Nmi => {
                 run.monitor()?.execute("inject-nmi", json!({}))?;
             }
+            // Valid, uncorrected, enabled; in progress, and the rip is known.
+            Act::MachineCheck => {
+                let status = 0xb2u64 << 56;
+                run.monitor()?
+                    .human(&format!("mce 0 0 {status:#x} 5 0 0"))?;
+            }
             // In the place of a function that no boot calls.
             Act::Run(code) => {
                 debugger.write(prepared.verify, code)?;
