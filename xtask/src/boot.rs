@@ -102,6 +102,7 @@ pub(crate) fn run_case(case: &Case, programs: &Programs) -> Result<String> {
     let prepared = case::prepare(case, &programs.blob, &programs.payload)?;
     let (machine, ram) = machine(case.name, CASE_LIMIT, programs, case.memory, case.cpu)?;
     let machine = machine.serial("com1")?.debugcon("e9", 0xe9)?;
+    prepared.manifest.write(machine.directory())?;
     prepared.image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
     let ended = watch(&mut run, &ram, prepared.status)?;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     image::{Image, Memory, PAGE, page_up},
     loader::{Kernel, Loaded},
+    manifest::Manifest,
 };
 
 /// Where the RAM disk of the cases lies.
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) image: Image,
     /// Physical address of `purgatory_status`.
     pub(crate) status: u64,
+    /// What was loaded, before anything is broken.
+    pub(crate) manifest: Manifest,
 }
 
 /// Lays out a case with this blob and this payload.
@@ -60,6 +63,7 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
 
     let regions = table(case.layout, &segments);
     let digest = hash(&regions, &segments);
+    let manifest = manifest(&regions, &segments, &digest);
     let registers = registers(&loaded, payload)?;
     loaded.set_symbol("entry64_regs", &words(&registers))?;
     let mut told = regions.clone();
@@ -119,6 +123,7 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
     Ok(Prepared {
         image,
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
+        manifest,
     })
 }
 
@@ -208,16 +213,42 @@ fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
 fn hash(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> [u8; 32] {
     let mut message = Sha256::new();
     for region in regions.iter().filter(|region| region.len > 0) {
-        for (range, bytes) in segments {
-            if range.start <= region.start && region.end() <= range.end() {
-                let mut whole = bytes.clone();
-                whole.resize(range.len as usize, 0);
-                let from = (region.start - range.start) as usize;
-                message.update(&whole[from..from + region.len as usize]);
-            }
+        if let Some((_, bytes)) = contents(region, segments) {
+            message.update(&bytes);
         }
     }
     message.finalize().into()
+}
+
+/// Lists the regions in use under the names of their segments.
+fn manifest(regions: &[Range], segments: &[(Range, Vec<u8>)], digest: &[u8]) -> Manifest {
+    let mut manifest = Manifest::new(digest);
+    for (index, region) in regions.iter().enumerate() {
+        if region.len > 0
+            && let Some((segment, bytes)) = contents(region, segments)
+        {
+            let name = match segment {
+                0 => "boot parameters",
+                1 => "kernel",
+                2 => "initrd",
+                _ => "small segment",
+            };
+            manifest.add(index, name, region.start, region.len, &bytes);
+        }
+    }
+    manifest
+}
+
+/// Returns the segment that holds a region, and the region's bytes.
+fn contents(region: &Range, segments: &[(Range, Vec<u8>)]) -> Option<(usize, Vec<u8>)> {
+    let inside =
+        |(range, _): &(Range, _)| range.start <= region.start && region.end() <= range.end();
+    let index = segments.iter().position(inside)?;
+    let (range, bytes) = &segments[index];
+    let mut whole = bytes.clone();
+    whole.resize(range.len as usize, 0);
+    let from = (region.start - range.start) as usize;
+    Some((index, whole[from..from + region.len as usize].to_vec()))
 }
 
 /// One segment of a linked program: everything from its first to its last byte.

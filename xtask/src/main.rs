@@ -12,6 +12,7 @@ mod check;
 mod code;
 mod configure;
 mod exception;
+mod explain;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -19,6 +20,7 @@ mod gdb;
 mod image;
 mod linux;
 mod loader;
+mod manifest;
 mod process;
 mod progress;
 mod qemu;
@@ -56,6 +58,8 @@ enum Task {
     Boot(boot::Options),
     /// Load the blob by kexec_file_load(2) in real kernels and start it
     Linux(linux::Arguments),
+    /// Say what a purgatory's report on a serial console means
+    Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
     Status(status::Options),
     /// Run every proof: host tests, the checker, the boot cases
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Task::Configure(options) => configure::run(options),
         Task::Boot(options) => boot::run(options),
         Task::Linux(arguments) => linux::run(arguments),
+        Task::Explain(options) => explain::run(options),
         Task::Status(options) => status::run(options),
         Task::Test(options) => test::run(options),
     })
