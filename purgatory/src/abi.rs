@@ -176,6 +176,7 @@ pub static CONFIG: Config = Config {
 };
 
 /// Reads the region table.
+#[must_use]
 pub fn regions() -> Regions {
     let mut regions = Regions::default();
     for (region, exported) in regions.iter_mut().zip(&REGIONS) {
@@ -185,6 +186,7 @@ pub fn regions() -> Regions {
 }
 
 /// Returns the image that the loader described.
+#[must_use]
 pub fn loaded_image() -> Image {
     // SAFETY: the region table is filled only by a loader, which vouches for its
     // entries (README, assumption 1); an empty table claims nothing.

@@ -52,19 +52,26 @@ pub fn run() -> ! {
     finish()
 }
 
-/// Does with the machine what was configured for a purgatory that cannot go on.
+/// Says what happens next to a machine whose purgatory cannot go on, and does it.
 pub fn finish() -> ! {
-    if abi::CONFIG.on_refusal.read() != Config::RESET {
-        report::ending("halted");
+    report::ending(resets().then(|| abi::CONFIG.delay.read()));
+    act()
+}
+
+/// Does with the machine what was configured for such a case, without a word.
+pub fn act() -> ! {
+    if !resets() {
         arch::halt();
     }
     let delay = abi::CONFIG.delay.read();
     if delay > 0 {
-        report::ending("waiting to reset");
         arch::wait(delay);
     }
-    report::ending("resetting");
     arch::reset()
+}
+
+fn resets() -> bool {
+    abi::CONFIG.on_refusal.read() == Config::RESET
 }
 
 /// Notes how many bytes are hashed.
@@ -101,6 +108,7 @@ fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
     expect(unsafe_code, reason = "exported by name: published in purgatory.h")
 )]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
+#[must_use]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
     match Backend::from_number(backend).map(|backend| verify(backend, note)) {
         Some(Ok(_)) => 0,

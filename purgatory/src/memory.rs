@@ -16,7 +16,9 @@ use crate::{
 pub enum Flaw {
     /// It begins at address 0, below anything that a loader places.
     StartsAtZero,
-    /// Its end lies beyond what the architecture can address, or wraps.
+    /// Start and length together are more than 64 bits hold.
+    Wraps,
+    /// Its end lies beyond what the architecture can address.
     TooHigh,
 }
 
@@ -59,12 +61,11 @@ fn length(region: &Region) -> Result<usize, Flaw> {
     if region.start == 0 {
         return Err(Flaw::StartsAtZero);
     }
-    match region.start.checked_add(region.len) {
-        Some(end) if end <= arch::ADDRESS_LIMIT => {
-            usize::try_from(region.len).map_err(|_| Flaw::TooHigh)
-        }
-        _ => Err(Flaw::TooHigh),
+    let end = region.start.checked_add(region.len).ok_or(Flaw::Wraps)?;
+    if end > arch::ADDRESS_LIMIT {
+        return Err(Flaw::TooHigh);
     }
+    usize::try_from(region.len).map_err(|_| Flaw::TooHigh)
 }
 
 /// Widens a size; `usize` is at most 64 bits wide wherever this runs.

@@ -5,7 +5,7 @@
 //! that a tool that knows what was loaded can name the one that differs.
 
 use crate::{
-    abi::{self, EXPECTED_DIGEST, Exported},
+    abi::{self, EXPECTED_DIGEST, Exported, Region},
     arch,
     console::{bytes, decimal, hex, hex_digits, text},
     memory::Flaw,
@@ -33,9 +33,11 @@ pub fn refused(refusal: &Refusal, backend: Backend) {
         Refusal::BadRegion { index, flaw } => {
             text("region ");
             decimal(crate::memory::wide(index));
+            text(" cannot be memory: ");
             text(match flaw {
-                Flaw::StartsAtZero => " starts at address 0\n",
-                Flaw::TooHigh => " ends beyond the last address\n",
+                Flaw::StartsAtZero => "it starts at 0\n",
+                Flaw::Wraps => "start + length wraps\n",
+                Flaw::TooHigh => "it ends above any address\n",
             });
         }
     }
@@ -53,19 +55,24 @@ pub fn overflowed() {
 pub struct Exception<'a> {
     /// Its vector.
     pub vector: u64,
-    /// Its error code.
-    pub error: u64,
-    /// Where it happened, as an offset into the blob.
-    pub offset: u64,
-    /// The address it was about.
-    pub address: u64,
-    /// Names of the general registers, two letters each, in the order of `registers`.
-    pub names: &'a str,
-    /// The general registers.
-    pub registers: &'a [u64],
     /// Mnemonics of the architecture's exceptions, two letters each, by vector.
     pub mnemonics: &'a str,
+    /// Its error code.
+    pub error: u64,
+    /// Where it happened.
+    pub place: u64,
+    /// Where the blob was loaded.
+    pub base: u64,
+    /// The address it was about, if it was about one.
+    pub address: Option<u64>,
+    /// Names of the registers, three letters each, in the order of `registers`.
+    pub names: &'a str,
+    /// The registers worth showing.
+    pub registers: &'a [u64],
 }
+
+/// No blob is larger; what lies further from its start is somewhere else.
+const LARGEST: u64 = 1 << 20;
 
 /// Reports an exception that ends the trip.
 pub fn exception(exception: &Exception<'_>) {
@@ -73,32 +80,58 @@ pub fn exception(exception: &Exception<'_>) {
     text("purgatory: exception ");
     decimal(exception.vector);
     text(" #");
-    text(pair(exception.mnemonics, exception.vector));
+    text(entry(exception.mnemonics, 2, exception.vector));
     text(", error ");
     hex(exception.error);
-    text(", at purgatory_start+");
-    hex(exception.offset);
-    text(", address ");
-    hex(exception.address);
+    text(", at ");
+    let offset = exception.place.wrapping_sub(exception.base);
+    if offset < LARGEST {
+        text("purgatory_start+");
+        hex(offset);
+    } else {
+        hex(exception.place);
+    }
+    if let Some(address) = exception.address {
+        text(", address ");
+        hex(address);
+    }
     for (index, value) in (0..).zip(exception.registers) {
-        text(if index % 4 == 0 { "\n  " } else { "  " });
-        text(pair(exception.names, index));
+        text(if index % 3 == 0 { "\n  " } else { "  " });
+        text(entry(exception.names, 3, index));
         text(" ");
         hex_digits(*value, 16);
     }
     text("\n");
+    // Which claim of the loader led there.
+    for (index, claim) in used(&abi::regions()) {
+        if exception
+            .address
+            .is_some_and(|address| address.wrapping_sub(claim.start) < claim.len)
+        {
+            region(index, claim);
+        }
+    }
 }
 
-/// Announces what the machine does next.
-pub fn ending(what: &str) {
+/// Announces what the machine does next: halt, or reset after some seconds.
+pub fn ending(reset_after: Option<u32>) {
     text("purgatory: ");
-    text(what);
+    text(match reset_after {
+        None => "halted",
+        Some(_) => "resetting",
+    });
+    if let Some(seconds @ 1..) = reset_after {
+        text(" in ");
+        decimal(seconds.into());
+        text(" s");
+    }
     text("\n");
 }
 
-fn pair(table: &str, index: u64) -> &str {
-    let start = usize::try_from(index.wrapping_mul(2)).unwrap_or(usize::MAX);
-    table.get(start..start.saturating_add(2)).unwrap_or("??")
+/// Returns an entry of a table of strings of the same width.
+fn entry(table: &str, width: usize, index: u64) -> &str {
+    let start = usize::try_from(index).map_or(usize::MAX, |index| index.wrapping_mul(width));
+    table.get(start..start.saturating_add(width)).unwrap_or("?")
 }
 
 fn digests(computed: &abi::Digest) {
@@ -122,15 +155,8 @@ fn measured(backend: Backend) {
 /// Lists the regions in use, then their fingerprints, four a line.
 fn regions(backend: Backend) {
     let regions = abi::regions();
-    let used = || (0..).zip(&regions).filter(|(_, region)| region.len != 0);
-    for (index, region) in used() {
-        text("  region ");
-        decimal(index);
-        text(" ");
-        hex(region.start);
-        text(" ");
-        hex(region.len);
-        text("\n");
+    for (index, claim) in used(&regions) {
+        region(index, claim);
     }
     let image = abi::loaded_image();
     let mut column = 0;
@@ -158,6 +184,21 @@ fn regions(backend: Backend) {
         text(if column % 4 == 0 { "\n" } else { "" });
     }
     text(if column % 4 == 0 { "" } else { "\n" });
+}
+
+fn region(index: u64, region: &Region) {
+    text("  region ");
+    decimal(index);
+    text(" ");
+    hex(region.start);
+    text(" ");
+    hex(region.len);
+    text("\n");
+}
+
+/// The entries of a region table that are in use, with their index.
+fn used(regions: &[Region]) -> impl Iterator<Item = (u64, &Region)> {
+    (0..).zip(regions).filter(|(_, region)| region.len != 0)
 }
 
 /// Ticks of the clock in a microsecond, 0 where that cannot be told.

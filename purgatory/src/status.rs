@@ -93,6 +93,8 @@ impl Status {
         self.verdict.write(0);
         self.bytes.write(0);
         self.cycles.write(0);
+        self.region.write(0);
+        self.digest.write(&[0; 32]);
     }
 
     /// Notes that our own stack ran over: nothing computed on it can be trusted.

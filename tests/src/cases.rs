@@ -1,4 +1,12 @@
-//! The boot cases: each row is one boot of the shipped blob.
+//! The boot cases: each row is a boot of the shipped blob, in one or both of the
+//! states in which kernels leave the CPU.
+//!
+//! What goes wrong with the image is here; what goes wrong around the purgatory,
+//! and what it says and does then, is in the modules.
+
+mod actions;
+mod consoles;
+mod exceptions;
 
 /// What the first kernel leaves behind in GDTR and IDTR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +43,8 @@ pub enum Layout {
     Overlap,
     /// Nothing.
     Empty,
+    /// As [`Layout::Three`], and so many MiB of zeros.
+    Large(u64),
 }
 
 /// First, middle or last.
@@ -66,6 +76,75 @@ pub enum Damage {
     Wrap,
     /// The last used entry of the table gets the start 0.
     StartsAtZero,
+    /// The last used entry of the table gets a start above any memory.
+    TooHigh,
+    /// The last used entry of the table gets [`UNMAPPED`] as its start.
+    Unmapped,
+}
+
+/// No page table of the harness leads here.
+pub const UNMAPPED: u64 = 0x70_0000_0000;
+
+/// A console of the purgatory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// An 8250 behind ports.
+    Ports,
+    /// An 8250 in memory.
+    Memory,
+    /// Port 0xE9.
+    Debug,
+    /// VGA text.
+    Screen,
+}
+
+/// What is written into the blob's `purgatory_config`.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Where to speak.
+    pub consoles: &'static [Console],
+    /// Whether to speak on the good path.
+    pub verbose: bool,
+    /// Reset after so many seconds; else halt.
+    pub reset_after: Option<u32>,
+    /// First port of the 8250 behind ports.
+    pub port: u16,
+    /// Divisor of either 8250.
+    pub divisor: u16,
+    /// Address of the 8250 in memory.
+    pub memory: u64,
+}
+
+/// A page of RAM that can play an 8250 in memory.
+pub const UART_PAGE: u64 = 0x0280_0000;
+
+/// How a machine can be reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Port 0xCF9.
+    Chipset,
+    /// Port 0x64.
+    Keyboard,
+    /// Three exceptions at once.
+    TripleFault,
+}
+
+/// When something is done to the purgatory from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Once bytes are hashed.
+    Hashing,
+    /// Once a report looks up its consoles.
+    Opening,
+}
+
+/// What is done to it.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// A non-maskable interrupt.
+    Nmi,
+    /// This code runs instead of what comes next.
+    Run(&'static [u8]),
 }
 
 /// How the boot must end.
@@ -74,8 +153,10 @@ pub enum Expect {
     /// The second kernel runs and finds everything in order.
     Boots,
     /// The purgatory refuses with this verdict of its status record, and the
-    /// second kernel does not run.
+    /// second kernel does not run: the machine halts.
     Refuses(u32),
+    /// Likewise, but the machine is reset.
+    Resets(u32, Reset),
 }
 
 /// One boot.
@@ -83,6 +164,10 @@ pub enum Expect {
 pub struct Case {
     /// Says what behaviour is shown.
     pub name: &'static str,
+    /// QEMU's machine type.
+    pub machine: &'static str,
+    /// More arguments of QEMU.
+    pub devices: &'static [&'static str],
     /// QEMU's CPU model.
     pub cpu: &'static str,
     /// The backend that must have hashed; empty where it does not matter.
@@ -93,14 +178,27 @@ pub struct Case {
     pub five_levels: bool,
     /// Whether the direction flag is set and vector registers hold data at entry.
     pub dirty: bool,
-    /// What stands in GDTR and IDTR at entry.
-    pub profile: Profile,
+    /// What stands in GDTR and IDTR at entry: a boot for each.
+    pub profiles: &'static [Profile],
     /// Where the purgatory is.
     pub place: Place,
     /// What is to be verified.
     pub layout: Layout,
     /// What is broken.
     pub damage: Damage,
+    /// What the purgatory is told; `None` leaves it as it was built.
+    pub config: Option<Config>,
+    /// Line status of an 8250 played by [`UART_PAGE`].
+    pub uart: Option<u8>,
+    /// What is done to the purgatory, in this order.
+    pub acts: &'static [(When, Act)],
+    /// Exactly what it says; `{name}` stands for what the host knows, or else
+    /// for any digits, and `{more}` in front for one or more such lines.
+    pub says: &'static str,
+    /// The consoles that carry it; all others are silent.
+    pub heard: &'static [Console],
+    /// Seconds from the jump into it until it comes to rest, at most.
+    pub seconds: u64,
     /// How it ends.
     pub expect: Expect,
 }
@@ -108,28 +206,54 @@ pub struct Case {
 /// What most cases have in common.
 pub const INTACT: Case = Case {
     name: "intact",
+    machine: "pc",
+    devices: &[],
     cpu: "max",
     backend: "",
     memory: 512,
     five_levels: false,
     dirty: false,
-    profile: Profile::Legacy,
+    profiles: &[Profile::Legacy],
     place: Place::Top,
     layout: Layout::Three,
     damage: Damage::None,
+    config: None,
+    uart: None,
+    acts: &[],
+    says: "",
+    heard: &[Console::Ports, Console::Debug],
+    seconds: 30,
     expect: Expect::Boots,
 };
 
-const MISMATCH: Expect = Expect::Refuses(3);
-const TABLE_WIPED: Expect = Expect::Refuses(4);
-const BAD_REGION: Expect = Expect::Refuses(5);
+const BOTH: &[Profile] = &[Profile::Legacy, Profile::DebugIdt];
+
+/// A refusal of the three regions.
+const MISMATCH: Case = Case {
+    name: "refuses-wrong-digest",
+    profiles: BOTH,
+    damage: Damage::Digest,
+    says: include_str!("../golden/mismatch.txt"),
+    expect: Expect::Refuses(3),
+    ..INTACT
+};
+
+const fn bad_region(name: &'static str, damage: Damage, says: &'static str) -> Case {
+    Case {
+        name,
+        damage,
+        says,
+        expect: Expect::Refuses(5),
+        ..INTACT
+    }
+}
 
 const fn flipped(name: &'static str, region: Pick, byte: Pick) -> Case {
     Case {
         name,
+        profiles: &[Profile::Legacy],
         damage: Damage::Flip { region, byte },
-        expect: MISMATCH,
-        ..INTACT
+        ..MISMATCH
     }
 }
 
@@ -152,23 +276,22 @@ const fn on(name: &'static str, cpu: &'static str, backend: &'static str) -> Cas
     }
 }
 
-/// All of them.
-pub const CASES: &[Case] = &[
-    INTACT,
+/// Returns all of them.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    [IMAGES, consoles::CASES, actions::CASES, exceptions::CASES]
+        .into_iter()
+        .flatten()
+}
+
+const IMAGES: &[Case] = &[
     Case {
-        name: "intact-debug-idt",
-        profile: Profile::DebugIdt,
+        profiles: BOTH,
         ..INTACT
     },
     Case {
         name: "intact-dirty",
+        profiles: BOTH,
         dirty: true,
-        ..INTACT
-    },
-    Case {
-        name: "intact-dirty-debug-idt",
-        dirty: true,
-        profile: Profile::DebugIdt,
         ..INTACT
     },
     on("cpu-max", "max", "sha-ni"),
@@ -184,25 +307,19 @@ pub const CASES: &[Case] = &[
         "portable",
     ),
     on("cpu-max-without-ssse3", "max,-ssse3,-sha-ni", "portable"),
-    on("cpu-qemu64", "qemu64", "portable"),
+    Case {
+        profiles: BOTH,
+        ..on("cpu-qemu64", "qemu64", "portable")
+    },
     on("cpu-sandybridge", "SandyBridge", "portable"),
     on("cpu-haswell", "Haswell", "avx2"),
     on("cpu-skylake-server", "Skylake-Server", "avx2"),
     on("cpu-icelake-server", "Icelake-Server", "avx2"),
     on("cpu-epyc", "EPYC", "sha-ni"),
     Case {
-        profile: Profile::DebugIdt,
-        ..on("cpu-qemu64-debug-idt", "qemu64", "portable")
-    },
-    Case {
         name: "intact-five-levels",
+        profiles: BOTH,
         five_levels: true,
-        ..INTACT
-    },
-    Case {
-        name: "intact-five-levels-debug-idt",
-        five_levels: true,
-        profile: Profile::DebugIdt,
         ..INTACT
     },
     placed("placed-at-0x3000", Place::At(0x3000)),
@@ -246,37 +363,29 @@ pub const CASES: &[Case] = &[
     Case {
         name: "refuses-empty-table-with-another-digest",
         layout: Layout::Empty,
-        damage: Damage::Digest,
-        expect: TABLE_WIPED,
-        ..INTACT
+        says: include_str!("../golden/table-wiped.txt"),
+        expect: Expect::Refuses(4),
+        ..MISMATCH
     },
-    Case {
-        name: "refuses-wrong-digest",
-        damage: Damage::Digest,
-        expect: MISMATCH,
-        ..INTACT
-    },
-    Case {
-        name: "refuses-wrong-digest-debug-idt",
-        profile: Profile::DebugIdt,
-        damage: Damage::Digest,
-        expect: MISMATCH,
-        ..INTACT
-    },
-    Case {
-        name: "refuses-region-that-wraps",
-        damage: Damage::Wrap,
-        expect: BAD_REGION,
-        ..INTACT
-    },
-    Case {
-        name: "refuses-region-at-zero",
-        damage: Damage::StartsAtZero,
-        expect: BAD_REGION,
-        ..INTACT
-    },
+    MISMATCH,
+    bad_region(
+        "refuses-region-that-wraps",
+        Damage::Wrap,
+        include_str!("../golden/region-wraps.txt"),
+    ),
+    bad_region(
+        "refuses-region-at-zero",
+        Damage::StartsAtZero,
+        include_str!("../golden/region-at-zero.txt"),
+    ),
+    bad_region(
+        "refuses-region-above-any-memory",
+        Damage::TooHigh,
+        include_str!("../golden/region-too-high.txt"),
+    ),
     Case {
         layout: Layout::Sixteen,
+        says: include_str!("../golden/sixteen.txt"),
         ..flipped("refuses-bit-in-last-of-sixteen", Pick::Last, Pick::Last)
     },
     flipped(

@@ -34,7 +34,7 @@ pub fn say(line: fmt::Arguments<'_>) {
 /// A guest owns its whole machine; it does not hold two overlapping slices of
 /// which one is written.
 #[must_use]
-pub fn memory(range: Range) -> &'static mut [u8] {
+pub const fn memory(range: Range) -> &'static mut [u8] {
     let start = ptr::with_exposed_provenance_mut(range.start as usize);
     // SAFETY: the ranges of a plan are mapped RAM, and its parts do not overlap.
     unsafe { slice::from_raw_parts_mut(start, range.len as usize) }

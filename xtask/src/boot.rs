@@ -3,6 +3,11 @@
 //! Without `--kernel` the second kernel is the payload, which checks what it is
 //! handed; with it, any bzImage. The host plays the loader in both.
 
+mod acts;
+mod golden;
+mod judge;
+mod trace;
+
 use std::{
     fs,
     mem::offset_of,
@@ -11,24 +16,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use purgatory::{
-    sha256::Backend,
-    status::{Phase, Status},
-};
+use anyhow::{Context, Result};
+use purgatory::status::{Phase, Status};
 use purgatory_tests::{
     EXIT_PORT, TALK_PORT,
-    cases::{Case, Expect, INTACT},
-    exit, exit_code,
+    cases::{Case, Console, INTACT, Place, Profile, UART_PAGE},
 };
+use serde_json::json;
 
 use tempfile::NamedTempFile;
 
+pub(crate) use golden::Facts;
+
 use crate::{
     arch::Arch,
-    build, bzimage, case, image, progress,
+    build, bzimage,
+    case::{self, Prepared},
+    check, image, progress,
+    provision::{Setup, Task},
     qemu::{Machine, Run},
-    toolchain::{self, Toolchain},
+    toolchain::Toolchain,
 };
 
 /// Options of `cargo xtask boot`.
@@ -37,15 +44,23 @@ pub(crate) struct Options {
     #[command(flatten)]
     linux: bzimage::Options,
     /// Seconds that the boot may take
-    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        default_value_t = 120
+    )]
     timeout: u64,
     /// Boot this blob instead of building one
     #[arg(long, value_name = "FILE")]
     blob: Option<PathBuf>,
 }
 
-/// How long a case may take: it takes about a second on an idle machine.
-const CASE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a machine may take around the purgatory: firmware and the two test
+/// kernels take about a second when it is idle.
+const AROUND: u64 = 60;
+/// From the end of a monitor to the end of its process, at most.
+const AFTER: Duration = Duration::from_secs(5);
 /// How often a silent guest is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -57,16 +72,19 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds what is not given.
-    pub(crate) fn build(blob: Option<&Path>) -> Result<Self> {
+    /// Builds what is not given. No blob gets here that breaks a promise.
+    pub(crate) fn build(blob: Option<Vec<u8>>, setup: &Setup) -> Result<Self> {
         let _busy = progress::spinner("building the blob and the two test kernels");
-        let toolchain = toolchain::find(Arch::X86_64, None)?;
+        let toolchain = setup.toolchain()?;
         let blob = match blob {
-            Some(path) => path.to_owned(),
-            None => build::blob(Arch::X86_64, &toolchain, &build::default_folder())?.relocatable,
+            Some(bytes) => bytes,
+            None => {
+                let built = build::blob(Arch::X86_64, &toolchain, &build::default_folder())?;
+                check::accept(&built.relocatable)?
+            }
         };
         Ok(Self {
-            blob: fs::read(&blob).with_context(|| format!("cannot read {}", blob.display()))?,
+            blob,
             harness: guest(&toolchain, "harness", "pvh_start", 0x10_0000)?,
             payload: fs::read(guest(&toolchain, "payload", "payload_start", 0x100_0000)?)?,
         })
@@ -84,35 +102,154 @@ fn guest(toolchain: &Toolchain, package: &str, entry: &str, base: u64) -> Result
 }
 
 /// Runs `cargo xtask boot`.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let programs = Programs::build(options.blob.as_deref())?;
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    let blob = options.blob.as_deref().map(check::accept).transpose()?;
+    let linux = options.linux.read()?;
+    setup.require(Task::Boot)?;
+    let programs = Programs::build(blob, setup)?;
     let limit = Duration::from_secs(options.timeout);
-    if options.linux.kernel.is_some() {
-        return bzimage::boot(&options.linux, &programs, limit);
+    if let Some(linux) = linux {
+        return bzimage::boot(&options.linux, linux, &programs, limit);
     }
     let started = Instant::now();
-    let said = run_case(&INTACT, &programs)?;
+    let case = Case {
+        memory: options.linux.memory,
+        place: options.linux.at.map_or(INTACT.place, Place::At),
+        ..INTACT
+    };
+    let boot = Boot {
+        case: &case,
+        profile: Profile::Legacy,
+    };
+    let said = run_case(&boot, &programs, limit)?;
     print!("{said}");
     println!("booted in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
+/// One boot of a case.
+pub(crate) struct Boot<'a> {
+    pub(crate) case: &'a Case,
+    pub(crate) profile: Profile,
+}
+
+impl Boot<'_> {
+    pub(crate) fn name(&self) -> String {
+        let suffix = match self.profile {
+            Profile::Legacy => "",
+            Profile::DebugIdt => "-debug-idt",
+        };
+        format!("{}{suffix}", self.case.name)
+    }
+
+    /// How long it may take.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(AROUND + self.case.seconds)
+    }
+}
+
 /// Boots one case and judges it; returns what the guests said.
-pub(crate) fn run_case(case: &Case, programs: &Programs) -> Result<String> {
-    let prepared = case::prepare(case, &programs.blob, &programs.payload)?;
-    let (machine, ram) = machine(case.name, CASE_LIMIT, programs, case.memory, case.cpu)?;
-    let machine = machine.serial("com1")?.debugcon("e9", 0xe9)?;
+pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) -> Result<String> {
+    let Boot { case, profile } = *boot;
+    let (image, prepared) = case::prepare(case, profile, &programs.blob, &programs.payload)?;
+    let (mut machine, ram) = machine(
+        &boot.name(),
+        limit,
+        programs,
+        case.machine,
+        case.memory,
+        case.cpu,
+    )?;
+    for channel in judge::PORTS.map(|(_, channel)| channel) {
+        machine = machine.serial(channel)?;
+    }
+    let traced = machine.directory().join("devices.log");
+    machine = machine
+        .debugcon("e9", 0xe9)?
+        .args(trace::arguments(&traced))
+        .args(case.devices);
     prepared.manifest.write(machine.directory())?;
-    prepared.image.write(&machine.directory().join("image"))?;
+    image.write(&machine.directory().join("image"))?;
+    // A guest that somebody waits for must not run before he is there.
+    let debugged = case.uart.is_some() || !case.acts.is_empty();
+    if debugged {
+        machine = machine.debuggable()?.arg("-S");
+    }
     let mut run = machine.start()?;
-    let ended = watch(&mut run, &ram, prepared.status)?;
-    let talk = run.text("talk")?;
-    // The payload leaves the purgatory's memory alone.
-    let backend = ram.word(prepared.status, offset_of!(Status, backend))?;
-    judge(case, &ended, &talk)
-        .and_then(|()| judge_backend(case, backend))
-        .with_context(|| format!("{}\n{}", case.name, run.report()))?;
-    Ok(talk)
+    observe(case, &mut run, &ram, &prepared, debugged)
+        .and_then(|observed| {
+            let trace = trace::Trace::read(&traced)?;
+            judge::judge(case, &run, &ram, &prepared, &observed, &trace)
+        })
+        .with_context(|| format!("{}\n{}", boot.name(), run.report()))?;
+    run.text("talk")
+}
+
+/// What was seen of a boot.
+struct Observed {
+    ended: Ended,
+    /// What an 8250 in memory was told.
+    memory: String,
+    /// What stands on the screen.
+    screen: String,
+}
+
+/// Runs the guest to its end, does to it what is to be done, and ends QEMU, so
+/// that everything it ever said has arrived.
+fn observe(
+    case: &Case,
+    run: &mut Run,
+    ram: &Ram,
+    prepared: &Prepared,
+    debugged: bool,
+) -> Result<Observed> {
+    let mut memory = String::new();
+    let mut debugger = None;
+    if debugged {
+        let mut attached = acts::to_entry(run, prepared)?;
+        acts::perform(run, &mut attached, prepared, case.acts)?;
+        if case.heard.contains(&Console::Memory) {
+            let last = judge::last_line(case, &prepared.facts);
+            memory = acts::hear(&mut attached, UART_PAGE, &last)?;
+        }
+        attached.resume()?;
+        debugger = Some(attached);
+    }
+    let ended = watch(run, ram, prepared.status)?;
+    let mut screen = String::new();
+    if let Ended::Stopped = ended {
+        if case.heard.contains(&Console::Screen) {
+            screen = read_screen(run)?;
+        }
+        run.monitor()?.execute("quit", json!({}))?;
+        run.wait_exit()?;
+    }
+    drop(debugger);
+    Ok(Observed {
+        ended,
+        memory,
+        screen,
+    })
+}
+
+/// Reads the text on a VGA screen, which no file holds.
+fn read_screen(run: &mut Run) -> Result<String> {
+    const COLUMNS: usize = 80;
+    let file = run.directory().join("screen");
+    let arguments = json!({"val": 0xb_8000, "size": 2 * COLUMNS * 25, "filename": file});
+    run.monitor()?.execute("pmemsave", arguments)?;
+    let cells = fs::read(file)?;
+    let mut rows: Vec<String> = cells
+        .chunks(2 * COLUMNS)
+        .map(|row| {
+            row.iter()
+                .step_by(2)
+                .map(|byte| char::from(*byte))
+                .collect()
+        })
+        .collect();
+    while rows.pop_if(|row| row.trim_end().is_empty()).is_some() {}
+    Ok(rows.iter().flat_map(|row| [row.trim_end(), "\n"]).collect())
 }
 
 /// Describes the machine that all boots share; `image` is in its directory.
@@ -123,6 +260,7 @@ pub(crate) fn machine(
     name: &str,
     limit: Duration,
     programs: &Programs,
+    kind: &str,
     memory: u64,
     cpu: &str,
 ) -> Result<(Machine, Ram)> {
@@ -134,7 +272,8 @@ pub(crate) fn machine(
         ram.file.path().display()
     );
     let machine = machine
-        .args(["-machine", "pc,memory-backend=ram", "-object", &backend])
+        .args(["-machine", &format!("{kind},memory-backend=ram")])
+        .args(["-object", &backend])
         .args(["-cpu", cpu, "-m", &memory.to_string()])
         .args([
             "-device",
@@ -174,12 +313,11 @@ impl Ram {
 }
 
 /// How a boot ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
+enum Ended {
     /// QEMU ended with this code, for this reason.
     Exit(Option<i32>, Option<String>),
-    /// The purgatory stopped the machine with this verdict.
-    Stopped(u32),
+    /// The purgatory stopped the machine.
+    Stopped,
 }
 
 /// Waits until QEMU ends or the purgatory's own record says that it stopped.
@@ -188,8 +326,14 @@ fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Ended> {
         if let Some(exit) = run.wait_exit_for(LOOK)? {
             return Ok(Ended::Exit(exit.code, exit.reason));
         }
-        if let Some(verdict) = stopped(run, ram, status)? {
-            return Ok(Ended::Stopped(verdict));
+        match stopped(run, ram, status) {
+            Ok(None) => (),
+            Ok(Some(_)) => return Ok(Ended::Stopped),
+            // QEMU may have ended just now, and its monitor with it.
+            Err(error) => match run.wait_exit_for(AFTER)? {
+                Some(exit) => return Ok(Ended::Exit(exit.code, exit.reason)),
+                None => return Err(error),
+            },
         }
     }
 }
@@ -204,50 +348,6 @@ pub(crate) fn stopped(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<u3
         return Ok(None);
     }
     ram.word(status, offset_of!(Status, verdict)).map(Some)
-}
-
-fn judge_backend(case: &Case, number: u32) -> Result<()> {
-    let ran = Backend::from_number(number).map_or("none", Backend::name);
-    ensure!(
-        case.backend.is_empty() || case.backend == ran,
-        "backend {ran} hashed, not {}",
-        case.backend
-    );
-    Ok(())
-}
-
-fn judge(case: &Case, ended: &Ended, talk: &str) -> Result<()> {
-    ensure!(
-        talk.contains("harness: ready\n"),
-        "the first kernel did not come as far as its jump"
-    );
-    let ran = talk.contains("payload:");
-    match (case.expect, ended) {
-        (Expect::Boots, Ended::Exit(Some(code), _)) => {
-            ensure!(
-                code.cast_unsigned() == exit_code(exit::PASSED)
-                    && talk.ends_with("payload: all checks held\n"),
-                "the second kernel found something wrong (exit code {code})"
-            );
-        }
-        (Expect::Refuses(wanted), Ended::Stopped(verdict)) => {
-            ensure!(!ran, "the purgatory refused, and yet the second kernel ran");
-            ensure!(*verdict == wanted, "verdict {verdict}, not {wanted}");
-        }
-        (Expect::Boots, Ended::Stopped(verdict)) => {
-            bail!(
-                "the purgatory stopped with verdict {verdict} ({})",
-                meaning(*verdict)
-            )
-        }
-        (Expect::Refuses(_), Ended::Exit(..)) if ran => {
-            bail!("the second kernel ran; the purgatory should have refused")
-        }
-        (_, Ended::Exit(code, reason)) => {
-            bail!("QEMU ended with code {code:?}, reason {reason:?}")
-        }
-    }
-    Ok(())
 }
 
 /// Says what a verdict of the status record means.

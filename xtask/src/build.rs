@@ -10,12 +10,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, elf};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::{
     arch::Arch,
-    process, root,
-    toolchain::{self, Core, Toolchain},
+    map, process, proof,
+    provision::{Setup, Task},
+    root,
+    toolchain::{Core, Toolchain},
     wrap,
 };
 
@@ -25,9 +27,6 @@ pub(crate) struct Options {
     /// Folder to write the blob into
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Insist on where `core` comes from
-    #[arg(long, value_enum)]
-    core: Option<Core>,
 }
 
 /// The finished files.
@@ -52,13 +51,11 @@ const FLAGS: [&str; 7] = [
     "-Cstrip=none",
 ];
 
-/// Where the second link of the proof lies: above 4 GiB, odd in every digit.
-const FAR_BASE: u64 = 0x1_2345_6000;
-
 /// Runs `cargo xtask build`.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    setup.require(Task::Build)?;
     let out = options.out.clone().unwrap_or_else(default_folder);
-    let toolchain = toolchain::find(Arch::X86_64, options.core)?;
+    let toolchain = setup.toolchain()?;
     let blob = blob(Arch::X86_64, &toolchain, &out)?;
     println!("{}", summary(&blob, &toolchain)?);
     Ok(())
@@ -81,9 +78,8 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let script = fs::read_to_string(root().join("linker/purgatory.ld"))?;
-    let near = write_script(&script, &work, "near", 0)?;
-    let far = write_script(&script, &work, "far", FAR_BASE)?;
+    let near = proof::write_script(&work, "near", proof::NEAR)?;
+    let far = proof::write_script(&work, "far", proof::FAR)?;
     // Kept: cargo writes it only when it compiles.
     let object = work.join("purgatory.o");
     let independent = compile(
@@ -93,18 +89,20 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
         &[&format!("-Clink-arg=-T{}", near.display())],
         Some(&object),
     )?;
+    let near_elf = work.join("near.elf");
+    let far_elf = work.join("far.elf");
+    proof::link(toolchain, "--no-pie", &object, &near, &near_elf)?;
+    proof::link(toolchain, "--no-pie", &object, &far, &far_elf)?;
+    let linked = fs::read(&near_elf)?;
+    let bytes = proof::prove(&fs::read(&independent)?, &linked, &fs::read(&far_elf)?)
+        .context("the blob is not position independent, and no loader will relocate it")?;
+    // Written only now: a failed build leaves the last good pair alone.
     let elf = out.join(linked_name(arch));
-    let moved = work.join("far.elf");
-    link(toolchain, &object, &near, &elf)?;
-    link(toolchain, &object, &far, &moved)?;
-    let bytes = prove(
-        &fs::read(&independent)?,
-        &fs::read(&elf)?,
-        &fs::read(&moved)?,
-    )
-    .context("the blob is not position independent, and no loader will relocate it")?;
     let relocatable = out.join("purgatory.ro");
-    fs::write(&relocatable, wrap::wrap(arch, &fs::read(&elf)?, &bytes)?)?;
+    let map = map::map(&linked, toolchain)?;
+    fs::write(out.join(format!("purgatory-{}.map", arch.name())), map)?;
+    fs::write(&relocatable, wrap::wrap(arch, &linked, &bytes)?)?;
+    fs::write(&elf, linked)?;
     Ok(Blob { elf, relocatable })
 }
 
@@ -123,6 +121,24 @@ pub(crate) fn compile(
     flags: &[&str],
     object: Option<&Path>,
 ) -> Result<PathBuf> {
+    let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, flags)?;
+    command.args(["--package", package, "--bin", package]);
+    if let Some(object) = object {
+        command.args(["--", &format!("--emit=obj={}", object.display())]);
+    }
+    process::output(&mut command).with_context(|| format!("{package} does not build"))?;
+    let folder = folder(toolchain).join(arch.target());
+    Ok(folder.join("blob").join(package))
+}
+
+/// Describes a run of cargo, or of a program like it, on freestanding code.
+pub(crate) fn freestanding(
+    program: &Path,
+    verb: &str,
+    arch: Arch,
+    toolchain: &Toolchain,
+    flags: &[&str],
+) -> Result<Command> {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         if env::var_os(name).is_some() {
             bail!("{name} is set; it would replace the flags that the blob depends on: unset it");
@@ -135,145 +151,20 @@ pub(crate) fn compile(
         .chain([linker.as_str(), remap.as_str()])
         .chain(flags.iter().copied())
         .collect();
-    let folder = folder(toolchain);
-    let mut command = Command::new(&toolchain.cargo);
+    let mut command = Command::new(program);
     command
         .current_dir(root())
-        .args(["rustc", "--quiet", "--locked", "--profile", "blob"])
-        .args([
-            "--target",
-            arch.target(),
-            "--package",
-            package,
-            "--bin",
-            package,
-        ])
-        .env("CARGO_TARGET_DIR", &folder)
+        .args([verb, "--quiet", "--locked", "--profile", "blob"])
+        .args(["--target", arch.target()])
+        .env("CARGO", &toolchain.cargo)
+        .env("CARGO_TARGET_DIR", folder(toolchain))
         .env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"))
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1");
     if toolchain.core == Core::Source {
         command.arg("-Zbuild-std=core");
     }
-    if let Some(object) = object {
-        command.args(["--", &format!("--emit=obj={}", object.display())]);
-    }
-    process::output(&mut command).with_context(|| format!("{package} does not build"))?;
-    Ok(folder.join(arch.target()).join("blob").join(package))
-}
-
-/// Writes the linker script with a literal base in front: lld ignores `--defsym`
-/// against a default inside the script.
-fn write_script(script: &str, out: &Path, name: &str, base: u64) -> Result<PathBuf> {
-    let path = out.join(format!("{name}.ld"));
-    fs::write(&path, format!("BASE = {base:#x};\n{script}"))?;
-    Ok(path)
-}
-
-fn link(toolchain: &Toolchain, object: &Path, script: &Path, to: &Path) -> Result<()> {
-    let mut command = Command::new(&toolchain.lld);
-    command
-        .args(["-flavor", "gnu", "--no-pie", "--gc-sections", "-T"])
-        .arg(script)
-        .arg(object)
-        .arg("-o")
-        .arg(to);
-    process::output(&mut command).map(drop)
-}
-
-/// Proves position independence and returns the bytes of the section.
-///
-/// Each half alone can be vacuous. (a) Linked as a PIE, nothing is left for a
-/// loader to relocate; absolute words hide in the addends there, and the bytes
-/// look alike at every base. (b) Linked at two bases, the bytes are the same.
-fn prove(independent: &[u8], near: &[u8], far: &[u8]) -> Result<Vec<u8>> {
-    let independent = object::File::parse(independent)?;
-    let near = object::File::parse(near)?;
-    let far = object::File::parse(far)?;
-    let mut faults = String::new();
-    for name in [".rela.dyn", ".got"] {
-        let Some(section) = independent.section_by_name(name) else {
-            continue;
-        };
-        for word in section.data()?.chunks(if name == ".got" { 8 } else { 24 }) {
-            let at = word
-                .get(..8)
-                .and_then(|bytes| bytes.try_into().ok())
-                .map_or(0, u64::from_le_bytes);
-            let place = if name == ".got" {
-                "a slot of the GOT".to_owned()
-            } else {
-                format!("an absolute word in {}", symbol_at(&independent, at))
-            };
-            writeln!(faults, "  {place} ({name})")?;
-        }
-    }
-    let (base, bytes) = contents(&near)?;
-    let (far_base, far_bytes) = contents(&far)?;
-    if base == far_base {
-        bail!("both links landed at {base:#x}, so comparing them proves nothing: lld ignored BASE");
-    }
-    if bytes.len() != far_bytes.len() {
-        writeln!(
-            faults,
-            "  {} bytes at {base:#x}, but {} at {far_base:#x}",
-            bytes.len(),
-            far_bytes.len()
-        )?;
-    }
-    let mut last = None;
-    for (offset, (here, there)) in (0..).zip(bytes.iter().zip(&far_bytes)) {
-        if here != there {
-            let symbol = symbol_at(&near, base + offset);
-            if last.as_ref() != Some(&symbol) {
-                writeln!(faults, "  an address in {symbol}")?;
-                last = Some(symbol);
-            }
-        }
-    }
-    if faults.is_empty() {
-        return Ok(bytes);
-    }
-    bail!(
-        "these places hold an address:\n{faults}\
-         the usual cause is a static that holds references (`static T: [&str; N]`, a table of\n\
-         functions, a `dyn` vtable from `core::fmt`): store offsets, or match on an index"
-    )
-}
-
-/// The only section that is loaded, and where it was linked.
-fn contents(file: &object::File<'_>) -> Result<(u64, Vec<u8>)> {
-    for section in file.sections() {
-        let name = section.name()?;
-        let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
-            continue;
-        };
-        let allocated = sh_flags.contains(elf::SHF_ALLOC);
-        if allocated && section.size() > 0 && ![".purgatory", ".stack"].contains(&name) {
-            bail!("section {name} is loaded too; name it in linker/purgatory.ld");
-        }
-    }
-    let section = file
-        .section_by_name(".purgatory")
-        .context("the link left no .purgatory section")?;
-    Ok((section.address(), section.data()?.to_vec()))
-}
-
-/// Names the symbol that holds `address`.
-fn symbol_at(file: &object::File<'_>, address: u64) -> String {
-    file.symbols()
-        .filter(|symbol| symbol.is_definition() && symbol.address() <= address)
-        .max_by_key(ObjectSymbol::address)
-        .map_or_else(
-            || format!("{address:#x}"),
-            |symbol| {
-                format!(
-                    "{}+{:#x}",
-                    symbol.name().unwrap_or("?"),
-                    address - symbol.address()
-                )
-            },
-        )
+    Ok(command)
 }
 
 /// Says on one screen what was built.
@@ -310,22 +201,6 @@ fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
             found.size()
         )?;
     }
-    writeln!(
-        text,
-        "  {} ({})",
-        toolchain.version,
-        toolchain.rustc.display()
-    )?;
-    writeln!(
-        text,
-        "  core: {}, because {}",
-        toolchain.core, toolchain.why
-    )?;
-    write!(
-        text,
-        "  {} ({})",
-        toolchain.lld_version,
-        toolchain.lld.display()
-    )?;
+    write!(text, "{toolchain}")?;
     Ok(text)
 }

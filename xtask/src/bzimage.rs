@@ -39,7 +39,12 @@ pub(crate) struct Options {
     )]
     append: String,
     /// MiB of RAM
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(
+        long,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1 << 20),
+        default_value_t = 1024
+    )]
     pub(crate) memory: u64,
     /// Where the purgatory goes, instead of as high as it fits
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
@@ -65,26 +70,49 @@ const SETUP_HEADER: usize = 0x1f1;
 /// `type_of_loader` of a kexec: 0xd, version 0.
 const LOADER_KEXEC: u8 = 0xd0;
 
+/// The end of physical memory: MAXPHYADDR is 52 at most (Intel SDM, volume 3A, 4.1.4).
+const ADDRESS_LIMIT: u64 = 1 << 52;
+
 /// A bzImage that a 64-bit kexec takes.
 struct BzImage {
     params: boot_params,
     kernel: Vec<u8>,
 }
 
-/// Boots Linux; the guest's console is the user's.
-pub(crate) fn boot(options: &Options, programs: &Programs, limit: Duration) -> Result<()> {
-    let path = options.kernel.as_deref().unwrap_or(Path::new(""));
-    let kernel = parse(&read(path)?)
-        .map_err(|what| Failure::Usage(format!("{}: {what}", path.display())))?;
-    let initrd = options
-        .initrd
-        .as_deref()
-        .map(read)
-        .transpose()?
-        .unwrap_or_default();
-    let (image, status, manifest) = lay_out(options, kernel, &initrd, &programs.blob)?;
+/// What is booted: read before anything is built.
+pub(crate) struct Linux {
+    kernel: BzImage,
+    initrd: Vec<u8>,
+}
 
-    let (machine, ram) = machine("linux", limit, programs, options.memory, "max")?;
+impl Options {
+    /// Reads the files, if there is a kernel to boot.
+    pub(crate) fn read(&self) -> Result<Option<Linux>> {
+        let Some(path) = &self.kernel else {
+            return Ok(None);
+        };
+        let kernel = parse(&read(path)?)
+            .map_err(|what| Failure::Usage(format!("{} {what}", path.display())))?;
+        let initrd = self.initrd.as_deref().map(read).transpose()?;
+        Ok(Some(Linux {
+            kernel,
+            initrd: initrd.unwrap_or_default(),
+        }))
+    }
+}
+
+/// Boots Linux; the guest's console is the user's.
+pub(crate) fn boot(
+    options: &Options,
+    linux: Linux,
+    programs: &Programs,
+    limit: Duration,
+) -> Result<()> {
+    let Linux { kernel, initrd } = linux;
+    let (image, status, manifest) = lay_out(options, kernel, &initrd, &programs.blob)
+        .map_err(|error| Failure::Usage(format!("{error:#}")))?;
+
+    let (machine, ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
     let machine = machine.terminal("console")?;
     manifest.write(machine.directory())?;
     image.write(&machine.directory().join("image"))?;
@@ -310,6 +338,9 @@ fn address(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     match parsed {
+        Ok(address) if address >= ADDRESS_LIMIT => {
+            Err("no processor has memory there: addresses have 52 bits".to_owned())
+        }
         Ok(address) if address % PAGE == 0 => Ok(address),
         Ok(_) => Err("a loader places segments at whole pages of 4096 bytes".to_owned()),
         Err(error) => Err(error.to_string()),

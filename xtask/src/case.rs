@@ -1,17 +1,21 @@
 //! Turns one row of the case table into an image: the loader's part, on the host.
 
+use std::mem::offset_of;
+
 use anyhow::{Context, Result};
 use object::{Object, ObjectSegment};
+use purgatory::abi;
 use purgatory_tests::{
     BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, Mapping, Plan, Range,
-    cases::{Case, Damage, Layout, Pick, Place, Profile},
+    cases::{Case, Config, Console, Damage, Layout, Pick, Place, Profile, UART_PAGE, UNMAPPED},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
+    boot::Facts,
     image::{Image, Memory, PAGE, page_up},
     loader::{Kernel, Loaded},
-    manifest::Manifest,
+    manifest::{Manifest, hex},
 };
 
 /// Where the RAM disk of the cases lies.
@@ -23,17 +27,31 @@ const MAPPED: u64 = 0x0400_0000;
 /// Boot parameters: below 640 KiB, as kernels place them on small machines.
 const PARAMETERS: u64 = 0x7_0000;
 
-/// A finished image, and where to look at the purgatory while it runs.
+/// Where the zeros of [`Layout::Large`] begin.
+const LARGE: u64 = 0x0800_0000;
+
+/// Where to look at the purgatory while it runs, and what it may have to say.
 pub(crate) struct Prepared {
-    pub(crate) image: Image,
+    /// Where the purgatory is entered.
+    pub(crate) entry: u64,
     /// Physical address of `purgatory_status`.
     pub(crate) status: u64,
+    /// Address of `purgatory_config`.
+    pub(crate) config: u64,
+    /// Address of `purgatory_verify`.
+    pub(crate) verify: u64,
+    pub(crate) facts: Facts,
     /// What was loaded, before anything is broken.
     pub(crate) manifest: Manifest,
 }
 
-/// Lays out a case with this blob and this payload.
-pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepared> {
+/// Lays out the image of a case with this blob and this payload.
+pub(crate) fn prepare(
+    case: &Case,
+    profile: Profile,
+    blob: &[u8],
+    payload: &[u8],
+) -> Result<(Image, Prepared)> {
     let mut memory = Memory::new(case.memory, 8 << 20)?;
     let mut segments = segments(case.layout, payload)?;
     for (range, _) in &segments {
@@ -62,7 +80,7 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
     };
 
     let regions = table(case.layout, &segments);
-    let digest = hash(&regions, &segments);
+    let digest: [u8; 32] = Sha256::digest(contents(&regions, &segments)).into();
     let manifest = manifest(&regions, &segments, &digest);
     let registers = registers(&loaded, payload)?;
     loaded.set_symbol("entry64_regs", &words(&registers))?;
@@ -71,6 +89,8 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
         match case.damage {
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
+            Damage::TooHigh => last.start = (1 << 52) - PAGE,
+            Damage::Unmapped => last.start = UNMAPPED,
             _ => (),
         }
     }
@@ -90,13 +110,34 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
         *byte ^= 1;
     }
     loaded.set_symbol("purgatory_sha256_digest", &expected)?;
+    if let Some(config) = &case.config {
+        configure(&mut loaded, config)?;
+    }
 
     let mut image = Image::new(&memory);
-    segments.push((purgatory, loaded.buf.clone()));
     for (range, bytes) in &segments {
         image.add(*range, bytes)?;
     }
-    fill_plan(&mut image.plan, case, &loaded, purgatory, &registers);
+    image.add(purgatory, &loaded.buf)?;
+    if let Some(line_status) = case.uart {
+        const LINE_STATUS: usize = 5 * 4;
+        let mut page = [0; LINE_STATUS + 1];
+        page[LINE_STATUS] = line_status;
+        let range = Range {
+            start: UART_PAGE,
+            len: PAGE,
+        };
+        memory.take(range)?;
+        image.add(range, &page)?;
+    }
+    fill_plan(
+        &mut image.plan,
+        case,
+        profile,
+        &loaded,
+        purgatory,
+        &registers,
+    );
     for (slot, region) in image.plan.regions.iter_mut().zip(&regions) {
         *slot = *region;
     }
@@ -115,28 +156,127 @@ pub(crate) fn prepare(case: &Case, blob: &[u8], payload: &[u8]) -> Result<Prepar
         let region = used
             .get(pick(region, used.len() as u64) as usize)
             .context("a case flips a bit of an empty image")?;
-        image.plan.flips[0] = Flip {
+        let flip = Flip {
             at: region.start + pick(byte, region.len),
             mask: 0x10,
         };
+        image.plan.flips[0] = flip;
+        for (range, bytes) in &mut segments {
+            bytes.resize(range.len as usize, 0);
+            let offset = flip.at.wrapping_sub(range.start) as usize;
+            if let Some(byte) = bytes.get_mut(offset) {
+                *byte ^= flip.mask as u8;
+            }
+        }
     }
-    Ok(Prepared {
-        image,
+    let verify = loaded.symbol_address("purgatory_verify")?;
+    let prepared = Prepared {
+        entry: loaded.entry,
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
+        config: loaded.symbol_address("purgatory_config")?,
+        verify,
+        facts: facts(case, &regions, &segments, &expected, verify - virt),
         manifest,
-    })
+    };
+    Ok((image, prepared))
+}
+
+/// What the purgatory may have to say about these regions, as they are now.
+fn facts(
+    case: &Case,
+    regions: &[Range],
+    segments: &[(Range, Vec<u8>)],
+    expected: &[u8],
+    verify: u64,
+) -> Facts {
+    let all = contents(regions, segments);
+    let payload = segments.get(1).map_or(0, |(range, _)| range.len);
+    let ending = match case.config.and_then(|config| config.reset_after) {
+        None => "purgatory: halted".to_owned(),
+        Some(0) => "purgatory: resetting".to_owned(),
+        Some(seconds) => format!("purgatory: resetting in {seconds} s"),
+    };
+    let mut facts = Facts::from([
+        ("computed".to_owned(), hex(&Sha256::digest(&all))),
+        ("expected".to_owned(), hex(expected)),
+        ("bytes".to_owned(), all.len().to_string()),
+        ("payload".to_owned(), format!("{payload:#x}")),
+        ("ending".to_owned(), ending),
+    ]);
+    for (index, region) in regions.iter().enumerate() {
+        let digest = Sha256::digest(contents(&[*region], segments));
+        facts.insert(index.to_string(), hex(&digest[..4]));
+    }
+    // Where planted code faults.
+    for offset in 0..16 {
+        let at = format!("{:#x}", verify + offset);
+        facts.insert(format!("verify+{offset}"), at);
+    }
+    facts
+}
+
+/// Writes what the case configures over what the blob was built with.
+fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
+    let size = size_of::<abi::Config>();
+    let mut bytes = loaded
+        .get_symbol("purgatory_config", size as u64)?
+        .to_owned();
+    let flag = |console: &Console| match console {
+        Console::Ports => abi::Config::CONSOLE_PORT,
+        Console::Memory => abi::Config::CONSOLE_MMIO,
+        Console::Debug => abi::Config::CONSOLE_DEBUG,
+        Console::Screen => abi::Config::CONSOLE_VGA,
+    };
+    let consoles: u32 = config.consoles.iter().map(flag).sum();
+    let on_refusal = match config.reset_after {
+        None => abi::Config::HALT,
+        Some(_) => abi::Config::RESET,
+    };
+    let delay = config.reset_after.unwrap_or(0);
+    for (offset, value) in [
+        (
+            offset_of!(abi::Config, consoles),
+            &consoles.to_le_bytes()[..],
+        ),
+        (
+            offset_of!(abi::Config, verbosity),
+            &u32::from(config.verbose).to_le_bytes(),
+        ),
+        (
+            offset_of!(abi::Config, on_refusal),
+            &on_refusal.to_le_bytes(),
+        ),
+        (offset_of!(abi::Config, delay), &delay.to_le_bytes()),
+        (
+            offset_of!(abi::Config, uart_port),
+            &config.port.to_le_bytes(),
+        ),
+        (
+            offset_of!(abi::Config, uart_divisor),
+            &config.divisor.to_le_bytes(),
+        ),
+        (
+            offset_of!(abi::Config, uart_mmio),
+            &config.memory.to_le_bytes(),
+        ),
+    ] {
+        bytes[offset..offset + value.len()].copy_from_slice(value);
+    }
+    loaded.set_symbol("purgatory_config", &bytes)?;
+    Ok(())
 }
 
 fn fill_plan(
     plan: &mut Plan,
     case: &Case,
+    profile: Profile,
     loaded: &Loaded<'_>,
     purgatory: Range,
     registers: &[u64; 17],
 ) {
     for (flag, wanted) in [
         (FIVE_LEVELS, case.five_levels),
-        (DEBUG_IDT, case.profile == Profile::DebugIdt),
+        (DEBUG_IDT, profile == Profile::DebugIdt),
         (DIRTY, case.dirty),
     ] {
         if wanted {
@@ -177,6 +317,13 @@ fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec<u8>)>> {
         },
         noise(2, 1_300_001),
     ));
+    if let Layout::Large(mebibytes) = layout {
+        let range = Range {
+            start: LARGE,
+            len: mebibytes << 20,
+        };
+        segments.push((range, Vec::new()));
+    }
     if layout == Layout::Sixteen {
         for index in 0..13_u64 {
             let start = SMALL + index * 3 * PAGE + index * 7;
@@ -191,7 +338,7 @@ fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec<u8>)>> {
 fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
     let mut regions: Vec<Range> = segments.iter().map(|(range, _)| *range).collect();
     match layout {
-        Layout::Three | Layout::Sixteen => (),
+        Layout::Three | Layout::Sixteen | Layout::Large(_) => (),
         Layout::Gaps => {
             let gap = Range::default();
             regions = regions
@@ -209,46 +356,39 @@ fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
     regions
 }
 
-/// Hashes the regions over the memory that the segments make up.
-fn hash(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> [u8; 32] {
-    let mut message = Sha256::new();
-    for region in regions.iter().filter(|region| region.len > 0) {
-        if let Some((_, bytes)) = contents(region, segments) {
-            message.update(&bytes);
-        }
-    }
-    message.finalize().into()
-}
-
 /// Lists the regions in use under the names of their segments.
 fn manifest(regions: &[Range], segments: &[(Range, Vec<u8>)], digest: &[u8]) -> Manifest {
     let mut manifest = Manifest::new(digest);
     for (index, region) in regions.iter().enumerate() {
-        if region.len > 0
-            && let Some((segment, bytes)) = contents(region, segments)
-        {
-            let name = match segment {
-                0 => "boot parameters",
-                1 => "kernel",
-                2 => "initrd",
-                _ => "small segment",
+        if region.len > 0 {
+            let holds = |(range, _): &(Range, _)| range.overlaps(region);
+            let name = match segments.iter().position(holds) {
+                Some(0) => "boot parameters",
+                Some(1) => "kernel",
+                Some(2) => "initrd",
+                _ => "another segment",
             };
+            let bytes = contents(&[*region], segments);
             manifest.add(index, name, region.start, region.len, &bytes);
         }
     }
     manifest
 }
 
-/// Returns the segment that holds a region, and the region's bytes.
-fn contents(region: &Range, segments: &[(Range, Vec<u8>)]) -> Option<(usize, Vec<u8>)> {
-    let inside =
-        |(range, _): &(Range, _)| range.start <= region.start && region.end() <= range.end();
-    let index = segments.iter().position(inside)?;
-    let (range, bytes) = &segments[index];
-    let mut whole = bytes.clone();
-    whole.resize(range.len as usize, 0);
-    let from = (region.start - range.start) as usize;
-    Some((index, whole[from..from + region.len as usize].to_vec()))
+/// Reads the regions out of the memory that the segments make up.
+fn contents(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for region in regions.iter().filter(|region| region.len > 0) {
+        for (range, bytes) in segments {
+            if range.start <= region.start && region.end() <= range.end() {
+                let mut whole = bytes.clone();
+                whole.resize(range.len as usize, 0);
+                let from = (region.start - range.start) as usize;
+                all.extend_from_slice(&whole[from..from + region.len as usize]);
+            }
+        }
+    }
+    all
 }
 
 /// One segment of a linked program: everything from its first to its last byte.

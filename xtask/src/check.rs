@@ -20,7 +20,7 @@ mod tests;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 
@@ -69,12 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bytes = loader::read(&arguments.file)?;
     let linked = match &arguments.elf {
         Some(path) => Some(loader::read(path)?),
-        None => fs::read(
-            arguments
-                .file
-                .with_file_name(build::linked_name(Arch::X86_64)),
-        )
-        .ok(),
+        None => linked_beside(&arguments.file),
     };
     let kernels = match arguments.kernel {
         Some(kernel) => vec![kernel],
@@ -91,6 +86,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }
+}
+
+/// Reads a blob that is about to be started; refuses one that breaks a promise.
+pub(crate) fn accept(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = loader::read(path)?;
+    let linked = linked_beside(path);
+    let kernels = Kernel::value_variants().to_vec();
+    let report = judge(&bytes, linked.as_deref(), kernels, ADDRESSES.to_vec());
+    match report.count(Verdict::Broken) {
+        0 => Ok(bytes),
+        count => {
+            let mut text = format!("{} breaks what its loaders rely on:\n", path.display());
+            let broken = |row: &&Row| row.finding.verdict() == Verdict::Broken;
+            for row in report.rows.iter().filter(broken) {
+                text += &row.to_string();
+            }
+            anyhow::bail!("{text}{count} broken; `cargo xtask check` prints the whole table")
+        }
+    }
+}
+
+/// Reads the linked program that the build leaves beside a blob, if it is there.
+fn linked_beside(blob: &Path) -> Option<Vec<u8>> {
+    fs::read(blob.with_file_name(build::linked_name(Arch::X86_64))).ok()
 }
 
 /// Reads an address in C's notation.
@@ -126,7 +145,10 @@ fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: V
             let mut finding = Finding::default();
             finding.broken(error.to_string());
             return Report {
-                rows: vec![(&LOADER[0], finding)],
+                rows: vec![Row {
+                    promise: &LOADER[0],
+                    finding,
+                }],
                 readable: false,
             };
         }
@@ -142,7 +164,7 @@ fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: V
     let own = OWN.iter().map(|promise| {
         let mut row = promise.check(&subject);
         if !subject.is_ours() {
-            row.1.inform();
+            row.finding.inform();
         }
         row
     });
@@ -154,52 +176,68 @@ fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: V
 }
 
 impl Promise {
-    fn check(&'static self, subject: &Subject<'_>) -> (&'static Self, Finding) {
+    fn check(&'static self, subject: &Subject<'_>) -> Row {
         let mut finding = Finding::default();
         (self.check)(subject, &mut finding);
-        (self, finding)
+        Row {
+            promise: self,
+            finding,
+        }
+    }
+}
+
+/// A promise, and what was found about it.
+struct Row {
+    promise: &'static Promise,
+    finding: Finding,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { promise, finding } = self;
+        let verdict = finding.verdict();
+        let (title, number) = (promise.title, promise.number);
+        write!(formatter, "{:4} {number:>3}  {title}", verdict.label())?;
+        let mut details = finding.details();
+        if verdict == Verdict::Broken {
+            writeln!(formatter)?;
+            for what in details {
+                writeln!(formatter, "{:13}what: {what}", "")?;
+            }
+            writeln!(formatter, "{:13}why:  {}", "", promise.why)?;
+            return writeln!(formatter, "{:13}mend: {}", "", promise.mend);
+        }
+        if let Some(detail) = details.next() {
+            let width = 42usize.saturating_sub(title.len());
+            write!(formatter, "{:width$}  {detail}", "")?;
+        }
+        writeln!(formatter)?;
+        for detail in details.filter(|_| verdict == Verdict::Doubtful) {
+            writeln!(formatter, "{:54}{detail}", "")?;
+        }
+        Ok(())
     }
 }
 
 /// The table, as it is printed; `{:#}` adds everything that was looked at.
 struct Report {
-    rows: Vec<(&'static Promise, Finding)>,
+    rows: Vec<Row>,
     readable: bool,
 }
 
 impl Report {
     fn count(&self, verdict: Verdict) -> usize {
-        let same = |row: &&(_, Finding)| row.1.verdict() == verdict;
+        let same = |row: &&Row| row.finding.verdict() == verdict;
         self.rows.iter().filter(same).count()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (promise, finding) in &self.rows {
-            let verdict = finding.verdict();
-            let (title, number) = (promise.title, promise.number);
-            write!(formatter, "{:4} {number:>3}  {title}", verdict.label())?;
-            let mut details = finding.details();
-            if verdict == Verdict::Broken {
-                writeln!(formatter)?;
-                for what in details {
-                    writeln!(formatter, "{:13}what: {what}", "")?;
-                }
-                writeln!(formatter, "{:13}why:  {}", "", promise.why)?;
-                writeln!(formatter, "{:13}mend: {}", "", promise.mend)?;
-            } else {
-                if let Some(detail) = details.next() {
-                    let width = 42usize.saturating_sub(title.len());
-                    write!(formatter, "{:width$}  {detail}", "")?;
-                }
-                writeln!(formatter)?;
-                for detail in details.filter(|_| verdict == Verdict::Doubtful) {
-                    writeln!(formatter, "{:54}{detail}", "")?;
-                }
-            }
+        for row in &self.rows {
+            write!(formatter, "{row}")?;
             if formatter.alternate() {
-                for line in finding.listing() {
+                for line in row.finding.listing() {
                     writeln!(formatter, "{:13}{line}", "")?;
                 }
             }

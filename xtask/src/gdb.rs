@@ -1,8 +1,8 @@
 //! A client of QEMU's gdbstub: reads and changes a guest from outside.
 //!
 //! Only what a test needs: memory, physical or through the page tables,
-//! registers, breakpoints, go and stop. Attaching stops the guest. It refuses
-//! to guess: every answer that is not the expected one is an error.
+//! registers, breakpoints, watchpoints, go and stop. Attaching stops the guest.
+//! It refuses to guess: every answer that is not the expected one is an error.
 use std::io::{BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,6 +18,13 @@ const CHUNK: usize = 1024;
 #[repr(usize)]
 pub(crate) enum Register {
     Rip = 16,
+}
+
+/// What a watchpoint waits for, as numbered by gdb's `Z` packets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    Write = 2,
+    Read = 3,
 }
 
 /// An attached debugger; the guest is stopped unless [`Debugger::resume`] ran.
@@ -88,6 +95,22 @@ impl Debugger {
             .try_into()
             .map_err(|_| anyhow::anyhow!("{register:?} has no 8 bytes"))?;
         Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Changes one register.
+    pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
+        let number = register as usize;
+        self.accept(&format!("P{number:x}={}", encode(&value.to_le_bytes())))
+    }
+
+    /// Stops the guest at each access to the 32-bit word at `address` (virtual).
+    pub(crate) fn set_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
+        self.accept(&format!("Z{},{address:x},4", access as u8))
+    }
+
+    /// Stops it there no longer.
+    pub(crate) fn clear_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
+        self.accept(&format!("z{},{address:x},4", access as u8))
     }
 
     /// Plants a hardware breakpoint, which no copy of the code can overwrite.

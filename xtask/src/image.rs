@@ -16,7 +16,7 @@ const MIB: u64 = 1 << 20;
 
 /// Where QEMU's `pc` machine stops to put RAM below 4 GiB.
 const LOW_END: u64 = 3 << 30;
-/// With this much RAM or more, the rest goes above 4 GiB (hw/i386/pc_piix.c).
+/// With this much RAM or more, the rest goes above 4 GiB (`hw/i386/pc_piix.c`).
 const SPLIT_FROM: u64 = 0xe000_0000;
 const HIGH_START: u64 = 4 << 30;
 

@@ -331,7 +331,7 @@ impl<'data> Loaded<'data> {
         if symbol.size != size {
             return Err(LoadError::Refused {
                 log: format!(
-                    "symbol {name} size mismatch: expected {size} actual {}",
+                    "symbol {name} size mismatch: expected {} actual {size}",
                     symbol.size
                 ),
                 meaning: "st_size must be what the loader writes".into(),

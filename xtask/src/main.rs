@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
+mod apt;
 mod arch;
 mod boot;
 mod build;
@@ -18,17 +19,23 @@ mod failure;
 mod fixture;
 mod gdb;
 mod image;
+mod lint;
 mod linux;
 mod loader;
 mod manifest;
+mod map;
 mod process;
 mod progress;
+mod proof;
+mod provision;
 mod qemu;
 mod qmp;
 mod record;
 mod status;
 mod test;
 mod toolchain;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod userspace;
 mod wrap;
 
 use std::{
@@ -44,6 +51,8 @@ use clap::{Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Task,
+    #[command(flatten)]
+    setup: provision::Setup,
 }
 
 #[derive(Subcommand)]
@@ -56,27 +65,31 @@ enum Task {
     Configure(configure::Options),
     /// Boot the blob between two kernels under QEMU
     Boot(boot::Options),
-    /// Load the blob by kexec_file_load(2) in real kernels and start it
+    /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Arguments),
     /// Say what a purgatory's report on a serial console means
     Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
     Status(status::Options),
+    /// Check formatting and lints, on the host and on the freestanding target
+    Lint,
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let setup = &cli.setup;
     failure::exit_code(match &cli.command {
-        Task::Build(options) => build::run(options),
+        Task::Build(options) => build::run(options, setup),
         Task::Check(options) => check::run(options),
+        Task::Boot(options) => boot::run(options, setup),
         Task::Configure(options) => configure::run(options),
-        Task::Boot(options) => boot::run(options),
-        Task::Linux(arguments) => linux::run(arguments),
+        Task::Linux(arguments) => linux::run(arguments, setup),
+        Task::Lint => lint::run(setup),
         Task::Explain(options) => explain::run(options),
         Task::Status(options) => status::run(options),
-        Task::Test(options) => test::run(options),
+        Task::Test(options) => test::run(options, setup),
     })
 }
 

@@ -35,7 +35,7 @@ impl Manifest {
     /// Starts a list for this digest over everything.
     pub(crate) fn new(digest: &[u8]) -> Self {
         Self {
-            sha256: hexadecimal(digest),
+            sha256: hex(digest),
             regions: Vec::new(),
         }
     }
@@ -55,7 +55,7 @@ impl Manifest {
             index,
             start,
             length,
-            sha256: hexadecimal(&hash.finalize()),
+            sha256: hex(&hash.finalize()),
             name: name.to_owned(),
         });
     }
@@ -73,6 +73,7 @@ impl Manifest {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Writes bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,7 +5,7 @@
 //! itself, because `-no-reboot` makes a triple fault look like exit code 0.
 //! It does not judge: what a guest should have said is the caller's business.
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -16,7 +16,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
 use crate::channel::{Channel, Heard, Wait, last_lines};
@@ -47,10 +47,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 
 fn missing(error: std::io::Error) -> anyhow::Error {
     if error.kind() == ErrorKind::NotFound {
-        anyhow::anyhow!(
-            "{PROGRAM} is not installed; it is in the package qemu-system-x86 \
-             (Debian, Ubuntu, Arch), qemu-system-x86-core (Fedora) or qemu (Homebrew)"
-        )
+        anyhow::anyhow!("{PROGRAM} is not on PATH")
     } else {
         anyhow::Error::from(error).context(PROGRAM)
     }
@@ -300,10 +297,9 @@ impl Run {
             Wait::TimedOut => "the time was over before",
         };
         let limit = self.time.as_secs();
-        bail!(
-            "{problem} {channel} said {needles:?} (limit {limit} s)\n{}",
-            self.report()
-        )
+        Err(self.failure(format!(
+            "{problem} {channel} said {needles:?} (limit {limit} s)"
+        )))
     }
 
     /// Waits as [`Run::wait_for_any`] does, but until `moment` and without error.
@@ -342,10 +338,18 @@ impl Run {
                 return Ok(None);
             }
             let limit = self.time.as_secs();
-            bail!("QEMU still ran after {limit} s\n{}", self.report());
+            return Err(self.failure(format!("QEMU still ran after {limit} s")));
         };
         let reason = self.monitor()?.shutdown_reason()?;
-        // Its last words may still be on their way to us.
+        self.drain();
+        Ok(Some(Exit {
+            code: status.code(),
+            reason,
+        }))
+    }
+
+    /// Waits for the end of every channel: last words may still be on their way to us.
+    fn drain(&mut self) {
         for heard in self
             .channels
             .values_mut()
@@ -353,10 +357,6 @@ impl Run {
         {
             heard.wait(&[], self.deadline);
         }
-        Ok(Some(Exit {
-            code: status.code(),
-            reason,
-        }))
     }
 
     /// Tells whether the guest's CPU waits in HLT.
@@ -368,6 +368,11 @@ impl Run {
     /// Returns the monitor.
     pub(crate) fn monitor(&mut self) -> Result<&mut Monitor> {
         self.monitor.as_mut().context("QEMU has no monitor")
+    }
+
+    /// Returns the directory of this run's logs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Attaches a debugger, which stops the guest.
@@ -382,6 +387,11 @@ impl Run {
     /// Returns everything that `channel` said so far.
     pub(crate) fn text(&self, channel: &str) -> Result<String> {
         Ok(self.channel(channel)?.text())
+    }
+
+    /// Makes an error of `why` and the report.
+    pub(crate) fn failure(&self, why: impl Display) -> anyhow::Error {
+        anyhow::anyhow!("{why}\n{}", self.report())
     }
 
     /// Formats the last lines and the log of every channel, and QEMU's errors.

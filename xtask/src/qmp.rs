@@ -43,8 +43,12 @@ impl Monitor {
 
     /// Runs one command and returns its answer.
     pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
-        let request = json!({"execute": command, "arguments": arguments});
-        writeln!(self.socket.get_mut(), "{request}")
+        // In one piece: QEMU obeys at the last brace, and may be gone before a
+        // line end that comes later.
+        let request = json!({"execute": command, "arguments": arguments}).to_string() + "\n";
+        self.socket
+            .get_mut()
+            .write_all(request.as_bytes())
             .with_context(|| format!("monitor command {command}"))?;
         loop {
             let mut message = self

@@ -2,7 +2,9 @@
 //! each proof catches what the one before cannot.
 
 use std::{
+    fmt,
     io::{self, Write as _},
+    ops::AddAssign,
     path::PathBuf,
     process::Command,
     sync::{
@@ -14,12 +16,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use purgatory_tests::cases::{CASES, Case};
+use purgatory_tests::cases;
 
 use crate::{
-    boot::{self, Programs},
+    boot::{self, Boot, Programs},
+    check,
     failure::Failure,
-    linux, root,
+    linux, progress,
+    provision::{QEMU_SHA_NI, Setup, Task},
+    qemu, root,
+    toolchain::cargo,
 };
 
 /// Options of `cargo xtask test`.
@@ -40,101 +46,203 @@ pub(crate) struct Options {
 /// Boots at once: each guest has one processor, and the host waits for it.
 const PARALLEL: usize = 2;
 
+/// How many tests there were: the last line of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} passed, {} failed", self.passed, self.failed)?;
+        match self.skipped {
+            0 => Ok(()),
+            skipped => write!(formatter, ", {skipped} skipped"),
+        }
+    }
+}
+
 /// Runs `cargo xtask test`.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     if options.list {
-        for case in CASES {
-            println!("{}", case.name);
+        for boot in boots() {
+            println!("{}", boot.name());
         }
         return Ok(());
     }
-    let cases = select(&options.cases)?;
-    if options.cases.is_empty() {
-        host_tests()?;
+    let boots = select(&options.cases)?;
+    let blob = options.blob.as_deref().map(check::accept).transpose()?;
+    setup.require(Task::Test)?;
+    let everything = options.cases.is_empty();
+    let mut tally = Tally::default();
+    if everything {
+        tally += host_tests()?;
     }
-    let programs = Programs::build(options.blob.as_deref())?;
-    let failed = boot_all(&cases, &programs);
-    println!(
-        "{} passed, {} failed",
-        cases.len() - failed.len(),
-        failed.len()
-    );
-    if failed.is_empty() {
-        return if options.cases.is_empty() {
-            linux::test(options.blob.as_deref())
-        } else {
-            Ok(())
-        };
+    if tally.failed == 0 {
+        let programs = Programs::build(blob, setup)?;
+        tally += boot_all(&boots, &programs)?;
     }
-    for (name, why) in &failed {
-        eprintln!("\n{name}: {why}");
+    if tally.failed == 0 && everything {
+        tally += linux::busybox::test(options.blob.as_deref())?;
+        tally += linux::test(options.blob.as_deref(), setup)?;
     }
-    Err(Failure::Reported.into())
+    println!("{tally}");
+    match tally.failed {
+        0 => Ok(()),
+        _ => Err(Failure::Reported.into()),
+    }
+}
+
+/// Every case, in each state that it asks for.
+fn boots() -> impl Iterator<Item = Boot<'static>> {
+    cases::all().flat_map(|case| {
+        case.profiles
+            .iter()
+            .map(move |&profile| Boot { case, profile })
+    })
 }
 
 /// Picks the named cases, or all; a name that is none gets a suggestion.
-fn select(names: &[String]) -> Result<Vec<&'static Case>> {
+fn select(names: &[String]) -> Result<Vec<Boot<'static>>> {
     if names.is_empty() {
-        return Ok(CASES.iter().collect());
+        return Ok(boots().collect());
     }
     names
         .iter()
         .map(|name| {
-            CASES
-                .iter()
-                .find(|case| case.name == name)
+            boots()
+                .find(|boot| boot.name() == *name)
                 .ok_or_else(|| Failure::Usage(unknown(name)).into())
         })
         .collect()
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = CASES
-        .iter()
+    let nearest = boots()
+        .map(|boot| boot.name())
         .max_by(|a, b| {
-            let near = |case: &Case| strsim::jaro_winkler(case.name, name);
+            let near = |boot: &str| strsim::jaro_winkler(boot, name);
             near(a).total_cmp(&near(b))
         })
-        .map_or("", |case| case.name);
+        .unwrap_or_default();
     format!(
         "there is no case {name:?}; did you mean {nearest:?}? (`cargo xtask test --list` names them all)"
     )
 }
 
 /// The tests of the host: unit tests, vectors, layouts, the checker's fixtures.
-fn host_tests() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+fn host_tests() -> Result<Tally> {
+    let started = Instant::now();
+    let busy = progress::spinner("running the tests of the host");
+    let output = Command::new(cargo())
         .args(["test", "--workspace", "--locked", "--quiet"])
         .current_dir(root())
-        .status()
+        .output()
         .context("cannot run cargo")?;
-    ensure!(status.success(), "a host test failed");
-    Ok(())
+    drop(busy);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let tally = count(&said);
+    if !output.status.success() {
+        eprintln!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(tally.failed > 0, "the tests of the host do not build");
+    }
+    print_line(word(tally.failed == 0), started, "tests of the host");
+    Ok(tally)
 }
 
-/// Boots the cases, prints a line each, and returns those that failed.
-fn boot_all(cases: &[&Case], programs: &Programs) -> Vec<(&'static str, String)> {
+/// Adds up what cargo's test programs say at their end.
+fn count(said: &str) -> Tally {
+    let mut tally = Tally::default();
+    let results = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: "));
+    for part in results.flat_map(|result| result.split([';', '.'])) {
+        let Some((number, what)) = part.trim().split_once(' ') else {
+            continue;
+        };
+        let number = number.parse().unwrap_or(0);
+        match what {
+            "passed" => tally.passed += number,
+            "failed" => tally.failed += number,
+            "ignored" => tally.skipped += number,
+            _ => {}
+        }
+    }
+    tally
+}
+
+/// Boots the cases, prints a line each, then what is wrong with those that failed.
+fn boot_all(boots: &[Boot<'_>], programs: &Programs) -> Result<Tally> {
+    let emulates_sha_ni = qemu::version()? >= QEMU_SHA_NI;
     let next = AtomicUsize::new(0);
+    let skipped = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..PARALLEL {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(boot) = boots.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let started = Instant::now();
-                    let outcome = boot::run_case(case, programs);
-                    let seconds = started.elapsed().as_secs_f64();
-                    let word = if outcome.is_ok() { "ok  " } else { "FAIL" };
-                    let _ = writeln!(io::stdout(), "{word} {seconds:5.1} s  {}", case.name);
+                    let name = boot.name();
+                    if boot.case.backend == "sha-ni" && !emulates_sha_ni {
+                        let why = format!("{name} (this QEMU has no SHA-NI)");
+                        print_line("skip", started, &why);
+                        skipped.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
+                    let outcome = boot::run_case(boot, programs, boot.limit());
+                    print_line(word(outcome.is_ok()), started, &name);
                     if let Err(error) = outcome {
                         failed
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)
-                            .push((case.name, format!("{error:#}")));
+                            .push((boot.name(), format!("{error:#}")));
                     }
                 }
             });
         }
     });
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (name, why) in &failed {
+        eprintln!("\n{name}: {why}");
+    }
+    let skipped = skipped.into_inner();
+    Ok(Tally {
+        passed: boots.len() - failed.len() - skipped,
+        failed: failed.len(),
+        skipped,
+    })
+}
+
+const fn word(passed: bool) -> &'static str {
+    if passed { "ok" } else { "FAIL" }
+}
+
+fn print_line(word: &str, started: Instant, what: &str) {
+    let seconds = started.elapsed().as_secs_f64();
+    // Nobody reads a closed pipe, and the exit code says it all.
+    let _ = writeln!(io::stdout(), "{word:4} {seconds:5.1} s  {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_cargo_says() {
+        let said = "running 3 tests\n...\n\
+            test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.05s\n\n\
+            test result: FAILED. 39 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 3.00s\n";
+        let tally = count(said);
+        assert_eq!(tally.to_string(), "42 passed, 2 failed, 1 skipped");
+    }
 }

@@ -170,9 +170,13 @@ fn machine(flags: u64) -> Machine {
     }
     let xcr0 = if xsave { XCr0::read_raw() } else { 0 };
     if flags & DIRTY != 0 {
-        // SAFETY: SSE is enabled, AVX where it is used; no code here keeps
-        // anything in vector registers.
-        unsafe { if avx { dirty_avx() } else { dirty_sse() } };
+        if avx {
+            // SAFETY: AVX is enabled; no code here keeps anything in vector registers.
+            unsafe { dirty_avx() };
+        } else {
+            // SAFETY: SSE is enabled; no code here keeps anything in vector registers.
+            unsafe { dirty_sse() };
+        }
     }
     // SAFETY: back to what `leave` promises: PAE and perhaps LA57.
     unsafe { Cr4::write_raw(bare) };
@@ -223,7 +227,7 @@ fn used(ranges: &[Range]) -> impl Iterator<Item = &Range> {
     ranges.iter().filter(|range| range.len > 0)
 }
 
-fn frame(address: u64) -> x86_64::structures::paging::PhysFrame {
+const fn frame(address: u64) -> x86_64::structures::paging::PhysFrame {
     x86_64::structures::paging::PhysFrame::containing_address(x86_64::PhysAddr::new(address))
 }
 

@@ -172,6 +172,6 @@ fn titles(report: &Report, verdict: Verdict) -> Vec<&'static str> {
     let rows = report
         .rows
         .iter()
-        .filter(|(_, finding)| finding.verdict() == verdict);
-    rows.map(|(promise, _)| promise.title).collect()
+        .filter(|row| row.finding.verdict() == verdict);
+    rows.map(|row| row.promise.title).collect()
 }

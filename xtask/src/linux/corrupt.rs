@@ -4,7 +4,7 @@
 //! read from the guest's memory. A crash image is changed where it lies, before
 //! the panic; a normal one at the purgatory's first instruction, since the
 //! kernel copies it there last. A refusal counts only if the processor has come
-//! to rest inside the purgatory.
+//! to rest inside the purgatory, and ours has said so on the console.
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use crate::qemu::Run;
 /// What makes kernels before 6.8 say where they load; later ones are asked by
 /// a flag of the system call.
 const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
+
+/// How our own purgatory begins its report.
+const WORDS: &str = "purgatory: refused: ";
 
 /// How long a purgatory may take to hash and to refuse.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -84,14 +87,12 @@ impl fmt::Display for End {
 pub(super) fn run(name: &str, setup: &Setup, way: Way, target: Target) -> Result<String> {
     let more = format!(" {}=1{TALK}", linux_init::HOLD);
     let mut run = setup.machine(name, way, &more)?.debuggable()?.start()?;
-    match observe(&mut run, &setup.blob, way, target) {
-        Ok(observation) => Ok(observation),
-        Err(error) => bail!("{error:#}\n{}", run.report()),
-    }
+    wait_loaded(&mut run)?;
+    let result = observe(&mut run, &setup.blob, way, target);
+    result.map_err(|error| run.failure(format!("{error:#}")))
 }
 
 fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<String> {
-    wait_loaded(run)?;
     let base = load_address(&run.text(CONSOLE)?)?;
     // For the symbols: their places are the same in every kernel.
     let guest = Guest(Loaded::place(blob, base, Kernel::V6_12)?);
@@ -116,16 +117,21 @@ fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<Strin
         run.send(CONSOLE, linux_init::GO)?;
     }
     let end = guest.watch(run, &mut debugger)?;
+
     // The load was loud on purpose: only what follows it can be trouble.
     let text = run.text(CONSOLE)?;
-    let rest = text
-        .split_once(linux_init::LOADED)
-        .map_or("", |(_, rest)| rest);
+    let (_, rest) = text.split_once(linux_init::LOADED).unwrap_or_default();
     if let Some(line) = trouble(rest).next() {
         bail!("the console shows: {line}");
     }
     match end {
-        End::Refused(_) => Ok(format!("{what}: {end}{}", guest.status(&mut debugger)?)),
+        End::Refused(_) => {
+            let said = rest.lines().find(|line| line.starts_with(WORDS));
+            // A purgatory without a record is not ours, and may be silent.
+            let silent = guest.0.symbol_address("purgatory_status").is_err();
+            ensure!(said.is_some() || silent, "{what}: {end}, without a word");
+            Ok(format!("{what}: {end}, {}", said.unwrap_or("silent")))
+        }
         // Nothing verifies the registers: what follows is recorded, not judged.
         _ if target == Target::Registers => Ok(format!("{what}: {end}")),
         _ => bail!("{what}: not refused: {end}"),
@@ -189,8 +195,14 @@ impl Guest<'_> {
                 Wait::Closed => return Ok(End::Reset),
                 Wait::TimedOut => {}
             }
-            debugger.interrupt()?;
-            let rip = debugger.register(Register::Rip)?;
+            let rip = match look(debugger) {
+                Ok(rip) => rip,
+                // The guest may have ended since it was last heard.
+                Err(error) => match run.listen(CONSOLE, &[], deadline)? {
+                    Wait::Closed => return Ok(End::Reset),
+                    _ => return Err(error),
+                },
+            };
             let rest = rest(debugger, rip);
             // Twice, so that a halt on the way through is no end.
             if rest.is_some() && rest == rested {
@@ -208,17 +220,12 @@ impl Guest<'_> {
             debugger.resume()?;
         }
     }
+}
 
-    /// Formats our own purgatory's status record.
-    fn status(&self, debugger: &mut Debugger) -> Result<String> {
-        let Ok(address) = self.0.symbol_address("purgatory_status") else {
-            return Ok(String::new());
-        };
-        let record = debugger.read(address, 24)?;
-        let (words, _) = record.as_chunks::<4>();
-        let [phase, verdict] = [words[4], words[5]].map(u32::from_le_bytes);
-        Ok(format!(", phase {phase}, verdict {verdict}"))
-    }
+/// Stops the guest and returns where it was.
+fn look(debugger: &mut Debugger) -> Result<u64> {
+    debugger.interrupt()?;
+    debugger.register(Register::Rip)
 }
 
 /// Returns `rip` if the processor halts or jumps to itself there.
@@ -229,4 +236,20 @@ fn rest(debugger: &mut Debugger, rip: u64) -> Option<u64> {
     let code = debugger.read(rip.checked_sub(1)?, 3).ok()?;
     // Behind `hlt`, where a halted processor is, or at `jmp .`.
     (code[0] == 0xf4 || code[1..] == [0xeb, 0xfe]).then_some(rip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_load_address_of_either_generation() -> Result<()> {
+        let old = "[    4.2] kexec-bzImage64: Loaded purgatory at 0x3affb000\n[    4.3] x";
+        let new = "[    4.2] kexec-bzImage64: Loaded purgatory at 0x17f7affd000";
+        assert_eq!(load_address(old)?, 0x3aff_b000);
+        assert_eq!(load_address(new)?, 0x17f_7aff_d000);
+        let error = load_address("init: loaded").unwrap_err().to_string();
+        assert!(error.contains("does not say where"), "{error}");
+        Ok(())
+    }
 }

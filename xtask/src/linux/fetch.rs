@@ -15,6 +15,9 @@ use crate::qemu::target_directory;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// The option of a source whose signature cannot be verified.
+const TRUSTED: &str = "trusted=yes";
+
 /// How old package lists may be before a newer kernel is looked for.
 const LISTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -23,7 +26,7 @@ const LISTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Package {
     /// The name on our command line: the first version of this row.
     pub(crate) name: &'static str,
-    release: &'static str,
+    pub(crate) release: &'static str,
     /// Whether the release has a security archive.
     security: bool,
     /// The package that depends on the newest image.
@@ -68,24 +71,18 @@ impl Package {
     /// Returns the path of the newest bzImage, from the cache if it is there.
     pub(crate) fn fetch(&self) -> Result<PathBuf> {
         let apt = Apt::new(self)?;
-        apt.update()
-            .with_context(|| format!("fetching {}'s package lists", self.release))?;
-        let package = self.image(&apt)?;
-        let version = apt.run("apt-cache", &["show", "--no-all-versions", &package])?;
-        let version = version
-            .lines()
-            .find_map(|line| line.strip_prefix("Version: "));
-        let version = version.with_context(|| format!("{package} has no version"))?;
-        let directory = target_directory()
-            .join("linux")
-            .join(format!("{package}_{version}"));
-        let image = directory.join("vmlinuz");
-        if !image.exists() {
-            eprintln!("fetching {package} {version} from {}", self.release);
-            apt.download(&package, &image)
-                .with_context(|| format!("cannot fetch {package}"))?;
-        }
-        Ok(image)
+        apt.update().with_context(|| {
+            let release = self.release;
+            format!("cannot fetch a kernel from Debian {release} (--vmlinuz takes any bzImage)")
+        })?;
+        apt.file(&self.image(&apt)?, "vmlinuz")
+    }
+
+    /// Returns the path of the same release's busybox, linked statically.
+    pub(crate) fn fetch_busybox(&self) -> Result<PathBuf> {
+        let apt = Apt::new(self)?;
+        apt.update()?;
+        apt.file("busybox-static", "busybox")
     }
 
     /// Resolves the package that holds the newest bzImage.
@@ -128,32 +125,42 @@ impl Apt {
         })
     }
 
-    /// Brings the package lists up to date.
+    /// Brings the package lists up to date; old ones will do where that fails.
     fn update(&self) -> Result<()> {
         let stamp = self.directory.join("updated");
-        let fresh = fs::metadata(&stamp)
-            .and_then(|data| data.modified())
-            .is_ok_and(|moment| moment.elapsed().is_ok_and(|age| age < LISTS_LAST));
-        if fresh {
-            return Ok(());
-        }
-        let mirrors = Mirrors::of_system()?;
-        self.write_sources(&mirrors, &format!("signed-by={KEYRING}"))?;
-        let update = ["update", "--error-on=any"];
-        if let Err(error) = self.run("apt-get", &update) {
-            let text = format!("{error:#}");
-            if !["NO_PUBKEY", "not signed", "signed-by"]
-                .iter()
-                .any(|sign| text.contains(sign))
-            {
-                return Err(error);
+        let updated = fs::metadata(&stamp).and_then(|data| data.modified()).ok();
+        let age = updated.map(|moment| moment.elapsed().unwrap_or_default());
+        if age.is_none_or(|age| age > LISTS_LAST) {
+            match self.fetch_lists() {
+                Ok(()) => drop(File::create(stamp)?),
+                Err(error) if age.is_some() => {
+                    eprintln!("{}: {error:#}\ngoing on with older lists", self.release);
+                }
+                Err(error) => return Err(error),
             }
-            eprintln!("{}: NOT VERIFIED, {KEYRING} lacks its key", self.release);
-            self.write_sources(&mirrors, "trusted=yes")?;
-            self.run("apt-get", &update)?;
         }
-        File::create(stamp)?;
+        if fs::read_to_string(self.sources())?.contains(TRUSTED) {
+            eprintln!("{}: NOT VERIFIED, {KEYRING} lacks its key", self.release);
+        }
         Ok(())
+    }
+
+    fn fetch_lists(&self) -> Result<()> {
+        let mirrors = Mirrors::of_system()?;
+        let update = ["update", "--error-on=any"];
+        self.write_sources(&mirrors, &format!("signed-by={KEYRING}"))?;
+        match self.run("apt-get", &update) {
+            // Any other fault of a signature is a fault.
+            Err(error) if format!("{error:#}").contains("NO_PUBKEY") => {
+                self.write_sources(&mirrors, TRUSTED)?;
+                self.run("apt-get", &update).map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    fn sources(&self) -> PathBuf {
+        self.directory.join("sources.list")
     }
 
     fn write_sources(&self, mirrors: &Mirrors, option: &str) -> Result<()> {
@@ -163,13 +170,31 @@ impl Apt {
         if self.security {
             sources += &format!("deb [arch=amd64 {option}] {security} {release}-security main\n");
         }
-        fs::write(self.directory.join("sources.list"), sources)?;
+        fs::write(self.sources(), sources)?;
         Ok(())
     }
 
-    /// Downloads `package` and keeps its bzImage as `image`.
-    fn download(&self, package: &str, image: &Path) -> Result<()> {
-        let directory = image.parent().context("an image lies in a directory")?;
+    /// Returns the path of the first file of `package` whose name begins with
+    /// `name`, from the cache if it is there.
+    fn file(&self, package: &str, name: &str) -> Result<PathBuf> {
+        let version = self.run("apt-cache", &["show", "--no-all-versions", package])?;
+        let version = version
+            .lines()
+            .find_map(|line| line.strip_prefix("Version: "));
+        let version = version.with_context(|| format!("{package} has no version"))?;
+        let directory = target_directory()
+            .join("linux")
+            .join(format!("{package}_{version}"));
+        let file = directory.join(name);
+        if !file.exists() {
+            eprintln!("fetching {package} {version} from {}", self.release);
+            self.download(package, &directory, name)
+                .with_context(|| format!("cannot fetch {package}"))?;
+        }
+        Ok(file)
+    }
+
+    fn download(&self, package: &str, directory: &Path, name: &str) -> Result<()> {
         fs::create_dir_all(directory)?;
         let scratch = tempfile::tempdir_in(directory)?;
         self.run_in(scratch.path(), "apt-get", &["download", package])?;
@@ -179,9 +204,10 @@ impl Apt {
         let tree = scratch.path().join("tree");
         let mut extract = Command::new("dpkg-deb");
         process::output(extract.arg("--extract").arg(archive).arg(&tree))?;
-        let found = find_image(&tree)?.context("the package has no file vmlinuz*")?;
+        let found = find_file(&tree, name)?;
+        let found = found.with_context(|| format!("the package has no file {name}*"))?;
         // Last, so that an interrupted download leaves nothing to be believed.
-        fs::rename(found, image)?;
+        fs::rename(found, directory.join(name))?;
         Ok(())
     }
 
@@ -196,7 +222,7 @@ impl Apt {
             format!("Dir::State::Lists={}", own("lists")),
             format!("Dir::State::Status={}", own("status")),
             format!("Dir::Cache={}", own("cache")),
-            format!("Dir::Etc::SourceList={}", own("sources.list")),
+            format!("Dir::Etc::SourceList={}", self.sources().display()),
             "Dir::Etc::SourceParts=-".to_owned(),
             // Our directories need not be open to apt's own user.
             "APT::Sandbox::User=root".to_owned(),
@@ -250,14 +276,14 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     entries.collect()
 }
 
-fn find_image(directory: &Path) -> Result<Option<PathBuf>> {
+fn find_file(directory: &Path, start: &str) -> Result<Option<PathBuf>> {
     for path in entries(directory)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() && !path.is_symlink() {
-            if let Some(found) = find_image(&path)? {
+            if let Some(found) = find_file(&path, start)? {
                 return Ok(Some(found));
             }
-        } else if path.is_file() && name.starts_with("vmlinuz") {
+        } else if path.is_file() && name.starts_with(start) {
             return Ok(Some(path));
         }
     }

@@ -81,9 +81,9 @@ fn build_init() -> Result<PathBuf> {
 }
 
 /// Packs a cpio archive with the mount points and the console of an initramfs.
-fn pack(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+pub(super) fn pack(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let mut archive = Vec::new();
-    for directory in ["dev", "proc", "sys"] {
+    for directory in ["bin", "dev", "proc", "sys"] {
         let entry = Builder::new(directory)
             .mode(0o755)
             .set_mode_file_type(ModeFileType::Directory);

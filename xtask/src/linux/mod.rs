@@ -3,6 +3,7 @@
 //! Each kernel's embedded purgatory is replaced by the blob under test, the
 //! kernel is booted, and its own `kexec_file_load(2)` loads the blob. Nothing
 //! else of the kernel is touched, and the second kernel is the original file.
+pub(crate) mod busybox;
 mod corrupt;
 mod fetch;
 mod initramfs;
@@ -28,8 +29,9 @@ use vmlinux::Slot;
 
 use crate::arch::Arch;
 use crate::failure::Failure;
-use crate::qemu::{self, target_directory};
-use crate::{build, progress, toolchain};
+use crate::qemu::target_directory;
+use crate::test::Tally;
+use crate::{build, progress, provision};
 
 /// How many guests run at once.
 const AT_ONCE: usize = 2;
@@ -106,6 +108,39 @@ struct Kernel {
     slot: Slot,
 }
 
+/// A folder for a run's large files, used by one xtask at a time.
+struct Scratch {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Empties the folder: an xtask that was killed could not.
+    fn new() -> Result<Self> {
+        let parent = target_directory().join("linux");
+        fs::create_dir_all(&parent)?;
+        let lock = File::create(parent.join("lock"))?;
+        lock.try_lock()
+            .context("another `cargo xtask linux` runs in this folder")?;
+        let folder = parent.join("scratch");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir(&folder)?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is removed by the next run.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
 /// A purgatory under test.
 struct Blob {
     name: &'static str,
@@ -121,13 +156,14 @@ struct Case<'a> {
 }
 
 /// Runs `cargo xtask linux`.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, machine: &provision::Setup) -> Result<()> {
     // Before the minutes that it takes to have something to write.
     let json = arguments
         .json
         .as_deref()
         .map(|path| File::create(path).map_err(|e| usage(path, e)));
     let json = json.transpose()?;
+    machine.require(provision::Task::Linux)?;
     let kernels = match &arguments.vmlinuz {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -143,66 +179,80 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .into_iter()
         .map(|kernel| (kernel, arguments.scenario))
         .collect();
-    let records = prove(plan, arguments.blob.as_deref())?;
+    let records = prove(plan, arguments.blob.as_deref(), machine)?;
     print_comparison(&records);
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &records)?;
     }
-    verdict(&records)
+    let tally = count(&records);
+    println!("{tally}");
+    match tally.failed {
+        0 => Ok(()),
+        _ => Err(Failure::Reported.into()),
+    }
 }
 
 /// Runs what every `cargo xtask test` can afford: all on 6.1, a start elsewhere.
-pub(crate) fn test(blob: Option<&Path>) -> Result<()> {
-    if !fetch::is_possible() {
-        println!(
-            "SKIPPED: real kernels, which come through apt; see `cargo xtask linux --vmlinuz`"
-        );
-        return Ok(());
-    }
+pub(crate) fn test(blob: Option<&Path>, machine: &provision::Setup) -> Result<Tally> {
     let rows = PACKAGES.iter().map(|row| {
         let scenario = if row.name == "6.1" {
             Scenario::All
         } else {
             Scenario::Kexec
         };
-        Ok((Kernel::fetch(row)?, scenario))
+        (row, scenario)
     });
-    verdict(&prove(rows.collect::<Result<_>>()?, blob)?)
+    if !fetch::is_possible() {
+        println!(
+            "SKIPPED: real kernels, which come through apt; see `cargo xtask linux --vmlinuz`"
+        );
+        let skipped = rows.map(|(_, scenario)| scenario.tests().len()).sum();
+        return Ok(Tally {
+            skipped,
+            ..Tally::default()
+        });
+    }
+    let plan = rows.map(|(row, scenario)| Ok((Kernel::fetch(row)?, scenario)));
+    let records = prove(plan.collect::<Result<_>>()?, blob, machine)?;
+    Ok(count(&records))
 }
 
 fn usage(path: &Path, error: impl fmt::Display) -> Failure {
     Failure::Usage(format!("{}: {error:#}", path.display()))
 }
 
-fn verdict(records: &[Value]) -> Result<()> {
-    let failed = records
+fn count(records: &[Value]) -> Tally {
+    let passed = records
         .iter()
-        .filter(|record| record["passed"] != true)
+        .filter(|record| record["passed"] == true)
         .count();
-    println!("{} passed, {failed} failed", records.len() - failed);
-    if failed > 0 {
-        return Err(Failure::Reported.into());
+    Tally {
+        passed,
+        failed: records.len() - passed,
+        skipped: 0,
     }
-    Ok(())
 }
 
 /// Runs every test of the plan and returns a record of each.
-fn prove(plan: Vec<(Kernel, Scenario)>, blob: Option<&Path>) -> Result<Vec<Value>> {
-    qemu::version()?;
+fn prove(
+    plan: Vec<(Kernel, Scenario)>,
+    blob: Option<&Path>,
+    machine: &provision::Setup,
+) -> Result<Vec<Value>> {
     let preparing = progress::spinner("putting the purgatory into the kernels");
-    let ours = ours(blob)?;
+    let ours = ours(blob, machine)?;
     let with_stock = blob.is_some_and(|name| name == "stock" || name == "both");
     let parts = Parts::build()?;
-    let scratch = tempfile::tempdir_in(target_directory().join("linux"))?;
+    let scratch = Scratch::new()?;
     let mut cases = Vec::new();
     for (kernel, scenario) in &plan {
-        let initrd = scratch.path().join(format!("{}.cpio", kernel.name));
+        let initrd = scratch.folder.join(format!("{}.cpio", kernel.name));
         fs::write(&initrd, parts.pack(&kernel.image)?)?;
         let stock = with_stock.then(|| kernel.stock());
         let mut setups = Vec::new();
         for blob in ours.iter().chain(&stock) {
             let setup = Setup {
-                vmlinux: kernel.patch(blob, scratch.path())?,
+                vmlinux: kernel.patch(blob, &scratch.folder)?,
                 initrd: initrd.clone(),
                 digest: parts.digest.clone(),
                 blob: blob.bytes.clone(),
@@ -284,12 +334,12 @@ impl Kernel {
 }
 
 /// Returns the blob that is the same in every kernel, unless there is none.
-fn ours(choice: Option<&Path>) -> Result<Option<Blob>> {
+fn ours(choice: Option<&Path>, machine: &provision::Setup) -> Result<Option<Blob>> {
     let (name, path) = match choice {
         Some(path) if path == "stock" => return Ok(None),
         Some(path) if path != "both" => ("file", path.to_owned()),
         _ => {
-            let toolchain = toolchain::find(Arch::X86_64, None)?;
+            let toolchain = machine.toolchain()?;
             let built = build::blob(Arch::X86_64, &toolchain, &build::default_folder())?;
             ("ours", built.relocatable)
         }

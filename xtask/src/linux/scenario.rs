@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use linux_init::step;
 
 use crate::qemu::{Exit, Machine, Run};
@@ -122,34 +122,23 @@ impl Setup {
 /// Runs the scenario; returns the time between the two kernels.
 pub(super) fn run(name: &str, setup: &Setup, way: Way) -> Result<Duration> {
     let mut run = setup.machine(name, way, "")?.start()?;
-    match observe(&mut run, way) {
-        Ok(handoff) => Ok(handoff),
-        Err(error) => bail!("{error:#}\n{}", run.report()),
-    }
-}
-
-fn observe(run: &mut Run, way: Way) -> Result<Duration> {
-    wait_loaded(run)?;
+    wait_loaded(&mut run)?;
     let start = run.wait_for(CONSOLE, way.last_line())?;
     let (_, alive) = run.wait_for_any(CONSOLE, &FIRST_LINES)?;
-    let (_, handoff) = (
-        run.wait_for_any(CONSOLE, &[linux_init::VERIFIED, linux_init::FAILED])?,
-        alive - start,
-    );
+    let (word, _) = run.wait_for_any(CONSOLE, &[linux_init::VERIFIED, linux_init::FAILED])?;
     let exit = run.wait_exit()?;
     let text = run.text(CONSOLE)?;
     if let Some(line) = trouble(&text).next() {
-        bail!("the console shows: {line}");
+        return Err(run.failure(format!("the console shows: {line}")));
     }
     let good = Exit {
         code: Some(0),
         reason: Some("guest-shutdown".to_owned()),
     };
-    ensure!(
-        exit == good,
-        "the second kernel did not switch off, QEMU ended with {exit:?}"
-    );
-    Ok(handoff)
+    if word != 0 || exit != good {
+        return Err(run.failure("the second kernel did not verify what it got, or not switch off"));
+    }
+    Ok(alive - start)
 }
 
 /// Waits until the kernel accepted the second one, or says why it did not.
@@ -164,10 +153,10 @@ pub(super) fn wait_loaded(run: &mut Run) -> Result<Instant> {
     let said: Vec<&str> = trouble(&text)
         .chain(text.lines().filter(|line| line.starts_with("init: ")))
         .collect();
-    bail!(
-        "the first kernel did not load the second:\n  {}",
-        said.join("\n  ")
-    )
+    let said = said.join("\n  ");
+    Err(run.failure(format!(
+        "the first kernel did not load the second:\n  {said}"
+    )))
 }
 
 /// Lines that no run may show.
@@ -175,4 +164,30 @@ pub(super) fn trouble(console: &str) -> impl Iterator<Item = &str> {
     let lines = console.lines();
     let lines = lines.filter(|line| !line.contains(PANIC) && !line.contains(LOW_MEMORY));
     lines.filter(|line| TROUBLE.iter().any(|sign| line.contains(sign)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_trouble_from_what_belongs() {
+        let console = "[    0.0] kexec: Reserving the low 1M of memory for crashkernel\n\
+                       [    5.0] Kernel panic - not syncing: sysrq triggered crash\n\
+                       [    5.1] kexec_core: Starting new kernel\n";
+        assert_eq!(trouble(console).next(), None);
+        for line in [
+            "[    4.2] WARNING: CPU: 0 PID: 1 at kernel/kexec_file.c:1 x+0x0/0x1",
+            "[    4.2] WARNING: kernel/kexec_file.c:1 at x+0x0/0x1, CPU#0: init/1",
+            "[    4.2] BUG: unable to handle page fault for address: 0",
+            "[    4.2] Oops: 0002 [#1] PREEMPT SMP",
+            "[    4.2] Kernel panic - not syncing: Attempted to kill init!",
+            "[    4.2] kexec: Unknown rela relocation: 9",
+            "[    4.2] kexec_file: Undefined symbol: memset",
+            "[    4.2] kexec-bzImage64: Loading purgatory failed",
+        ] {
+            let console = format!("{console}{line}\n");
+            assert_eq!(trouble(&console).collect::<Vec<_>>(), [line]);
+        }
+    }
 }

@@ -55,7 +55,7 @@ fn refuses_symbols_in_the_words_of_the_kernel() {
     let words = |result: Result<(), LoadError>| result.unwrap_err().to_string();
     let size = words(loaded.set_symbol("entry64_regs", &[0; 160]));
     assert!(
-        size.starts_with("symbol entry64_regs size mismatch: expected 160 actual 136"),
+        size.starts_with("symbol entry64_regs size mismatch: expected 136 actual 160"),
         "{size}"
     );
     let nobits = words(loaded.set_symbol("stack_end", &[0; 8]));

@@ -81,57 +81,81 @@ impl Uart {
     }
 }
 
-/// Takes the configured consoles into use.
+/// Takes the configured consoles into use, once.
 pub fn open_console() {
-    LIVE.write(CONFIG.consoles.read());
-    let divisor = CONFIG.uart_divisor.read();
-    if divisor != 0 {
-        each_uart(|uart| {
-            uart.set_divisor(divisor);
-            true
-        });
+    if LIVE.read() == 0 {
+        LIVE.write(CONFIG.consoles.read());
+        each_console(Action::Open);
     }
 }
 
 /// Writes one byte to every console that still works.
 #[inline(never)]
 pub fn console_byte(byte: u8) {
-    each_uart(|uart| (byte != b'\n' || uart.send(b'\r')) && uart.send(byte));
-    attempt(Config::CONSOLE_DEBUG, || {
-        outb(0xe9, byte);
-        true
-    });
-    attempt(Config::CONSOLE_VGA, || {
-        show(byte);
-        true
-    });
+    each_console(Action::Write(byte));
 }
 
-/// Uses both UARTs, if they are live.
-fn each_uart(access: impl Fn(Uart) -> bool) {
-    let ports = Uart::Ports(CONFIG.uart_port.read());
-    let memory = Uart::Memory(CONFIG.uart_mmio.read());
-    for (console, uart) in [
-        (Config::CONSOLE_PORT, ports),
-        (Config::CONSOLE_MMIO, memory),
+/// What is done with a console.
+#[derive(Clone, Copy)]
+enum Action {
+    Open,
+    Write(u8),
+}
+
+/// Uses every live console; one is dead once it faults or is stuck.
+fn each_console(action: Action) {
+    for console in [
+        Config::CONSOLE_PORT,
+        Config::CONSOLE_MMIO,
+        Config::CONSOLE_DEBUG,
+        Config::CONSOLE_VGA,
     ] {
-        attempt(console, || access(uart));
+        if LIVE.read() & console != 0 {
+            let mut works = false;
+            guarded(|| works = perform(action, console));
+            if !works {
+                LIVE.write(LIVE.read() & !console);
+            }
+        }
     }
 }
 
-/// Uses a live console; it is dead once that faults or returns false.
-fn attempt(console: u32, mut access: impl FnMut() -> bool) {
-    if LIVE.read() & console != 0 {
-        let mut works = false;
-        guarded(|| works = access());
-        if !works {
-            LIVE.write(LIVE.read() & !console);
+/// Does it with one console; false if that is stuck.
+fn perform(action: Action, console: u32) -> bool {
+    let uart = match console {
+        Config::CONSOLE_PORT => Uart::Ports(CONFIG.uart_port.read()),
+        Config::CONSOLE_MMIO => Uart::Memory(CONFIG.uart_mmio.read()),
+        Config::CONSOLE_DEBUG => {
+            if let Action::Write(byte) = action {
+                outb(0xe9, byte);
+            }
+            return true;
         }
+        _ => {
+            match action {
+                // 25 empty rows, and the cursor is at the top again.
+                Action::Open => (0..25).for_each(|_| show(b'\n')),
+                Action::Write(byte) => show(byte),
+            }
+            return true;
+        }
+    };
+    match action {
+        Action::Open => {
+            let divisor = CONFIG.uart_divisor.read();
+            if divisor != 0 {
+                uart.set_divisor(divisor);
+            }
+            true
+        }
+        Action::Write(b'\n') => uart.send(b'\r') && uart.send(b'\n'),
+        Action::Write(byte) => uart.send(byte),
     }
 }
 
 /// Shows a byte on the VGA text screen: 80 columns, 25 rows, from the top, and
 /// from the top again. A new line clears the rest of its row.
+#[inline(never)]
 fn show(byte: u8) {
     const SCREEN: usize = 0xb_8000;
     const COLUMNS: u64 = 80;
@@ -147,7 +171,7 @@ fn show(byte: u8) {
         // screen is, the write goes nowhere or ends in the guard.
         unsafe { cell.write_volatile(LIGHT_GREY | u16::from(shown)) };
         cursor = cursor.wrapping_add(1);
-        if byte != b'\n' || cursor % COLUMNS == 0 {
+        if byte != b'\n' || cursor.is_multiple_of(COLUMNS) {
             break;
         }
     }

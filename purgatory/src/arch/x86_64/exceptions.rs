@@ -1,6 +1,6 @@
 //! What happens when something goes wrong while we run.
 
-use crate::{abi::Exported, arch, report, status::STATUS};
+use crate::{abi::Exported, arch, console, report, status::STATUS};
 
 use super::machine;
 
@@ -8,6 +8,7 @@ use super::machine;
 const MNEMONICS: &str = "DEDBNMBPOFBRUDNMDFMFTSNPSSGPPF..MFACMCXFVECP..............VCSX..";
 const NMI: u64 = 2;
 const DOUBLE_FAULT: u64 = 8;
+const PAGE_FAULT: u64 = 14;
 const MACHINE_CHECK: u64 = 18;
 
 /// What the stubs of entry.S leave on the stack.
@@ -49,16 +50,22 @@ pub(super) extern "sysv64" fn exception(frame: &mut Frame) {
     let fatal = FATAL.read();
     FATAL.write(fatal.wrapping_add(1));
     match fatal {
-        0 => report(frame),
-        // The report itself failed: do what was asked for without a word.
-        1 => crate::finish(),
+        // The second is one in the report on the first.
+        0 | 1 => report(frame, fatal),
+        // No more words: do what was asked for.
+        2 => crate::act(),
         _ => arch::halt(),
     }
 }
 
-fn report(frame: &Frame) -> ! {
+fn report(frame: &Frame, earlier: u32) -> ! {
     let address = x86_64::registers::control::Cr2::read_raw();
-    STATUS.faulted(frame.vector, frame.error, frame.rip, address);
+    if earlier == 0 {
+        STATUS.faulted(frame.vector, frame.error, frame.rip, address);
+    }
+    if earlier > 0 {
+        console::text("\n");
+    }
     let [
         r15,
         r14,
@@ -78,14 +85,16 @@ fn report(frame: &Frame) -> ! {
     ] = frame.registers;
     report::exception(&report::Exception {
         vector: frame.vector,
-        error: frame.error,
-        offset: frame.rip.wrapping_sub(machine::base()),
-        address,
-        names: "axcxdxbxspbpsidir8r9101112131415",
-        registers: &[
-            rax, rcx, rdx, rbx, frame.rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
-        ],
         mnemonics: MNEMONICS,
+        error: frame.error,
+        place: frame.rip,
+        base: machine::base(),
+        address: (frame.vector == PAGE_FAULT).then_some(address),
+        names: "raxrbxrcxrdxrsirdirbprspripr8 r9 r10r11r12r13r14r15cr2",
+        registers: &[
+            rax, rbx, rcx, rdx, rsi, rdi, rbp, frame.rsp, frame.rip, r8, r9, r10, r11, r12, r13,
+            r14, r15, address,
+        ],
     });
     crate::finish()
 }

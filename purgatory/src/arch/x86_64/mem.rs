@@ -79,6 +79,7 @@ pub unsafe extern "C" fn memset(to: *mut u8, value: i32, len: usize) -> *mut u8 
 ///
 /// # Safety
 /// Both are readable for `len` bytes.
+#[must_use]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) -> i32 {
     let above: u8;
@@ -106,6 +107,7 @@ pub unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) ->
 ///
 /// # Safety
 /// Both are readable for `len` bytes.
+#[must_use]
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, len: usize) -> i32 {
     // SAFETY: the same promise.

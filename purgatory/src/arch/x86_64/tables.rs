@@ -1,9 +1,10 @@
 //! Our own GDT, TSS and IDT, laid out by hand.
 //!
 //! Selectors 0x10 (code) and 0x18 (data) are what the boot protocol promises the
-//! next kernel and what the IDT of Linux 7.x expects. Vectors that can strike on
-//! a bad stack (NMI, double fault, machine check) get a stack of their own; the
-//! others keep the current one, or a bad RSP would never show as a double fault.
+//! next kernel and what the IDT of Linux 7.x expects. Double fault and machine
+//! check get a stack of their own; the others keep the current one, or a bad RSP
+//! would never show as a double fault. An NMI, too: on the stack of a double
+//! fault it would overwrite what is being reported.
 #![expect(unsafe_code, reason = "loads descriptor tables")]
 
 use core::mem::offset_of;
@@ -40,8 +41,8 @@ const TSS_SELECTOR: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ri
 const VECTORS: usize = 32;
 /// Bytes from one entry stub to the next.
 const STUB: u64 = 16;
-/// NMI, double fault, machine check: one bit a vector.
-const OWN_STACK: u32 = 1 << 2 | 1 << 8 | 1 << 18;
+/// Double fault, machine check: one bit a vector.
+const OWN_STACK: u32 = 1 << 8 | 1 << 18;
 
 /// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5), as far as it is used.
 #[repr(C, packed(4))]

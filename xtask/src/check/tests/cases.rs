@@ -224,7 +224,7 @@ pub(super) const CASES: &[Case] = &[
         "registers padded by a type alignment",
         || foreign("entry64_regs, 136", "entry64_regs, 160"),
         &[SIZES, LOADS],
-        "symbol entry64_regs size mismatch: expected 136 actual 160",
+        "symbol entry64_regs size mismatch: expected 160 actual 136",
     ),
     case(
         "table of fifteen regions",

@@ -1,0 +1,153 @@
+/*
+ * What a loader, a debugger or a dump tool needs to know of a purgatory: the
+ * tables that it exports by name, for C89 and later.
+ *
+ * All addresses are physical, all numbers in the machine's own byte order. The
+ * names and sizes of the first three tables belong to Linux; the rest is ours
+ * and carries a magic and a version.
+ */
+#ifndef PURGATORY_H
+#define PURGATORY_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* KEXEC_SEGMENT_MAX of uapi/linux/kexec.h. */
+#define PURGATORY_REGION_COUNT 16
+
+/* Bytes of a SHA-256 digest. */
+#define PURGATORY_DIGEST_SIZE 32
+
+/* One region of memory to hash: struct kexec_sha_region. */
+struct purgatory_region {
+	uint64_t start;		/* first byte; never 0 in a used entry */
+	uint64_t len;		/* bytes; 0: unused, whatever start says */
+};
+
+/* Hashed in this order, as one message. Set by the kernel's loader. */
+extern struct purgatory_region purgatory_sha_regions[PURGATORY_REGION_COUNT];
+
+/* What the regions must hash to. Set by the kernel's loader. */
+extern uint8_t purgatory_sha256_digest[PURGATORY_DIGEST_SIZE];
+
+/*
+ * x86_64: the registers that the next kernel starts with, in the order of
+ * Linux's struct kexec_entry64_regs (arch/x86/include/asm/kexec.h). The table of
+ * kexec-tools has the same name and size and ANOTHER order; no loader can tell.
+ */
+struct purgatory_entry64_regs {
+	uint64_t rax;
+	uint64_t rcx;
+	uint64_t rdx;
+	uint64_t rbx;
+	uint64_t rsp;
+	uint64_t rbp;
+	uint64_t rsi;
+	uint64_t rdi;
+	uint64_t r8;
+	uint64_t r9;
+	uint64_t r10;
+	uint64_t r11;
+	uint64_t r12;
+	uint64_t r13;
+	uint64_t r14;
+	uint64_t r15;
+	uint64_t rip;
+};
+
+/* Read, changed (rbx, rsp, rsi, rip) and set by the kernel's loader. */
+extern struct purgatory_entry64_regs entry64_regs;
+
+#define PURGATORY_CONFIG_MAGIC "PURGCONF"
+#define PURGATORY_CONFIG_VERSION 1
+
+/* purgatory_config.consoles, a sum of: */
+#define PURGATORY_CONSOLE_PORT 1	/* 8250 UART behind I/O ports */
+#define PURGATORY_CONSOLE_MMIO 2	/* 8250 UART in memory, registers 4 bytes apart */
+#define PURGATORY_CONSOLE_DEBUG 4	/* debug port 0xE9 of QEMU and Bochs */
+#define PURGATORY_CONSOLE_VGA 8		/* VGA text memory at 0xb8000 */
+
+/* purgatory_config.on_refusal, one of: */
+#define PURGATORY_HALT 0	/* stay, for whoever looks */
+#define PURGATORY_RESET 1	/* give the machine back, after the delay */
+
+/* What a tool may set in a finished file; kernels leave it alone. */
+struct purgatory_config {
+	uint8_t magic[8];	/* PURGATORY_CONFIG_MAGIC, no NUL */
+	uint32_t version;	/* PURGATORY_CONFIG_VERSION */
+	uint32_t size;		/* of this structure, in bytes */
+	uint32_t consoles;	/* PURGATORY_CONSOLE_* */
+	uint32_t verbosity;	/* 0: speaks only to refuse; 1: also when all is well */
+	uint32_t on_refusal;	/* PURGATORY_HALT or PURGATORY_RESET */
+	uint32_t delay;		/* seconds before a reset */
+	uint16_t uart_port;	/* first port of PURGATORY_CONSOLE_PORT */
+	uint16_t uart_divisor;	/* of 115,200 baud, either UART; 0: as found */
+	uint32_t reserved;	/* 0 */
+	uint64_t uart_mmio;	/* address of PURGATORY_CONSOLE_MMIO */
+};
+
+extern struct purgatory_config purgatory_config;
+
+#define PURGATORY_STATUS_MAGIC "PURGSTAT"
+#define PURGATORY_STATUS_VERSION 1
+
+/* purgatory_status.phase, 0 in a purgatory that never ran: */
+#define PURGATORY_PHASE_ENTERED 1	/* the entry code ran */
+#define PURGATORY_PHASE_VERIFYING 2	/* regions are being hashed */
+#define PURGATORY_PHASE_LEAVING 3	/* the image was verified, the jump is next */
+#define PURGATORY_PHASE_REFUSED 4	/* the image was refused */
+#define PURGATORY_PHASE_FAULTED 5	/* an exception ended the trip */
+
+/* purgatory_status.verdict, 0 before there is one: */
+#define PURGATORY_VERDICT_MATCH 1
+#define PURGATORY_VERDICT_NOTHING 2	/* empty table, digest of nothing: fine */
+#define PURGATORY_VERDICT_MISMATCH 3
+#define PURGATORY_VERDICT_TABLE_WIPED 4	/* empty table, but another digest */
+#define PURGATORY_VERDICT_BAD_REGION 5	/* a region that cannot be memory */
+#define PURGATORY_VERDICT_EXCEPTION 6
+#define PURGATORY_VERDICT_STACK 7	/* our own stack ran over */
+
+/* purgatory_status.backend and the argument of purgatory_verify: */
+#define PURGATORY_BACKEND_PORTABLE 1
+#define PURGATORY_BACKEND_AVX2 2
+#define PURGATORY_BACKEND_SHA_NI 3
+
+/* The record left behind; each field is valid as soon as it is known. */
+struct purgatory_status {
+	uint8_t magic[8];	/* PURGATORY_STATUS_MAGIC, no NUL */
+	uint32_t version;	/* PURGATORY_STATUS_VERSION */
+	uint32_t size;		/* of this structure, in bytes */
+	uint32_t phase;		/* PURGATORY_PHASE_* */
+	uint32_t verdict;	/* PURGATORY_VERDICT_* */
+	uint32_t backend;	/* PURGATORY_BACKEND_*, 0 before one was chosen */
+	uint32_t region;	/* index of the bad region */
+	uint64_t bytes;		/* hashed so far */
+	uint64_t cycles;	/* time-stamp counter ticks spent hashing so far */
+	uint64_t nmis;		/* non-maskable interrupts seen and returned from */
+	uint64_t vector;	/* of the exception that ended the trip */
+	uint64_t error;		/* its error code */
+	uint64_t rip;		/* where it happened */
+	uint64_t cr2;		/* the address it was about */
+	uint8_t digest[PURGATORY_DIGEST_SIZE];	/* the one computed */
+};
+
+extern struct purgatory_status purgatory_status;
+
+/*
+ * Checks purgatory_sha_regions against purgatory_sha256_digest and fills
+ * purgatory_status, without one privileged instruction: it runs in user space
+ * as well. The caller vouches that the regions are readable and that the CPU has
+ * the backend, with its register state switched on. Not reentrant.
+ *
+ * Returns 0: they match; 1: refused; 2: there is no such backend.
+ */
+uint32_t purgatory_verify(uint32_t backend);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,302 @@
+//! The decision itself, on host memory: what is accepted, what is refused and
+//! why, and what the record says afterwards.
+
+use std::{
+    array,
+    cell::RefCell,
+    sync::{Mutex, PoisonError},
+};
+
+use proptest::{collection::vec, prelude::*, sample::Index};
+use purgatory::{
+    abi::{Digest, EXPECTED_DIGEST, REGION_COUNT, REGIONS, Region, Regions},
+    arch::{ADDRESS_LIMIT, BACKENDS},
+    memory::{Flaw, Image},
+    purgatory_verify,
+    sha256::Backend,
+    status::{Phase, STATUS, Status},
+    verify::{Refusal, Verified, verify},
+};
+use sha2::{Digest as _, Sha256};
+
+/// Describes a piece of this process's memory as a loader would.
+fn region(bytes: &[u8]) -> Region {
+    Region {
+        start: bytes.as_ptr().expose_provenance() as u64,
+        len: bytes.len() as u64,
+    }
+}
+
+/// Fills the table from its first entry on, as the kernel does.
+fn table<const N: usize>(pieces: [&[u8]; N]) -> Regions {
+    const { assert!(N <= REGION_COUNT) };
+    let mut regions = Regions::default();
+    for (entry, bytes) in regions.iter_mut().zip(pieces) {
+        *entry = region(bytes);
+    }
+    regions
+}
+
+fn digest<const N: usize>(pieces: [&[u8]; N]) -> Digest {
+    Sha256::digest(pieces.concat()).into()
+}
+
+thread_local! {
+    /// What the last check of this thread told of its progress.
+    static TOLD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Checks a table whose plausible regions are memory of this process.
+fn check(regions: Regions, expected: &Digest) -> Result<Verified, Refusal> {
+    TOLD.take();
+    // SAFETY: the callers' tables describe memory that lives until they have the
+    // answer; regions that are none are refused before they are read.
+    let image = unsafe { Image::new(regions) };
+    verify(&image, expected, Backend::Portable, |bytes| {
+        TOLD.with_borrow_mut(|told| told.push(bytes));
+    })
+}
+
+/// Bytes without a pattern that a moved or swapped region could repeat.
+fn memory<const N: usize>() -> [u8; N] {
+    array::from_fn(|i| (i as u8).wrapping_mul(7) ^ (i >> 8) as u8)
+}
+
+/// Cuts memory into a long, a short and a tiny region.
+fn pieces(memory: &[u8; 200]) -> [&[u8]; 3] {
+    [&memory[..135], &memory[135..199], &memory[199..]]
+}
+
+#[test]
+fn accepts_the_image_that_was_loaded() {
+    let memory = memory();
+    let digest = digest(pieces(&memory));
+    let bytes = 200;
+    assert_eq!(
+        check(table(pieces(&memory)), &digest),
+        Ok(Verified { bytes, digest })
+    );
+}
+
+#[test]
+fn refuses_one_flipped_bit_anywhere() {
+    let mut memory = memory();
+    let expected = digest(pieces(&memory));
+    for bit in 0..memory.len() * 8 {
+        memory[bit / 8] ^= 1 << (bit % 8);
+        let computed = digest(pieces(&memory));
+        let found = check(table(pieces(&memory)), &expected);
+        let bytes = 200;
+        assert_eq!(found, Err(Refusal::Mismatch { bytes, computed }));
+        memory[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(check(table(pieces(&memory)), &expected).is_ok());
+}
+
+#[test]
+fn compares_every_bit_of_the_digest() {
+    let memory = memory();
+    let computed = digest(pieces(&memory));
+    for bit in 0..256 {
+        let mut expected = computed;
+        expected[bit / 8] ^= 1 << (bit % 8);
+        let found = check(table(pieces(&memory)), &expected);
+        let bytes = 200;
+        assert_eq!(found, Err(Refusal::Mismatch { bytes, computed }));
+    }
+}
+
+#[test]
+fn hashes_in_table_order_not_in_address_order() {
+    let memory = memory();
+    let [one, two, three] = pieces(&memory);
+    let expected = digest([three, one, two]);
+    assert!(check(table([three, one, two]), &expected).is_ok());
+    assert!(check(table([one, two, three]), &expected).is_err());
+}
+
+#[test]
+fn refuses_a_region_that_cannot_be_memory() {
+    use Flaw::{StartsAtZero, TooHigh};
+    let good = memory::<200>();
+    let cases = [
+        (0, 1, StartsAtZero),
+        (0, u64::MAX, StartsAtZero),
+        (1, u64::MAX, TooHigh),
+        (u64::MAX, 1, TooHigh),
+        (u64::MAX - 4095, 4096, TooHigh),
+        (0x1000, u64::MAX - 0xfff, TooHigh),
+        (ADDRESS_LIMIT, 1, TooHigh),
+        (ADDRESS_LIMIT - 4096, 4097, TooHigh),
+        (1, ADDRESS_LIMIT, TooHigh),
+    ];
+    for (start, len, flaw) in cases {
+        for index in 0..REGION_COUNT {
+            let mut regions = [region(&good); REGION_COUNT];
+            regions[index] = Region { start, len };
+            assert_eq!(
+                check(regions, &[0; 32]),
+                Err(Refusal::BadRegion { index, flaw }),
+                "{start:#x} {len:#x}"
+            );
+            assert_eq!(TOLD.take(), [], "hashed before the whole table was seen");
+        }
+    }
+}
+
+#[test]
+fn never_looks_at_the_start_of_an_empty_entry() {
+    let memory = memory();
+    let [one, two, three] = pieces(&memory);
+    let expected = digest([one, two, three]);
+    for start in [0, 1, ADDRESS_LIMIT, u64::MAX] {
+        let empty = Region { start, len: 0 };
+        let mut regions = [empty; REGION_COUNT];
+        for (entry, bytes) in [(2, one), (7, two), (15, three)] {
+            regions[entry] = region(bytes);
+        }
+        assert!(check(regions, &expected).is_ok(), "{start:#x}");
+    }
+}
+
+#[test]
+fn an_empty_table_needs_the_digest_of_nothing() {
+    let digest = digest([]);
+    let verified = Verified { bytes: 0, digest };
+    assert_eq!(check(Regions::default(), &digest), Ok(verified));
+    for other in [[0; 32], Sha256::digest([0]).into()] {
+        let refusal = Refusal::TableWiped { computed: digest };
+        assert_eq!(check(Regions::default(), &other), Err(refusal));
+    }
+}
+
+#[test]
+fn hashes_regions_that_overlap_as_often_as_they_are_named() {
+    let memory = memory::<200>();
+    let pieces = [&memory[..120], &memory[60..], &memory[..], &memory[..120]];
+    assert!(check(table(pieces), &digest(pieces)).is_ok());
+}
+
+#[test]
+fn tells_its_progress_up_to_the_last_byte() {
+    let memory = vec![0x5a; (3 << 20) + 17];
+    let pieces = [&memory[..100], &memory, &memory[..1 << 20]];
+    assert!(check(table(pieces), &digest(pieces)).is_ok());
+    let told = TOLD.take();
+    let mut before = 0;
+    for bytes in &told {
+        let step = bytes.checked_sub(before);
+        assert!(
+            step.is_some_and(|step| (1..=1 << 20).contains(&step)),
+            "{told:?}"
+        );
+        before = *bytes;
+    }
+    assert_eq!(before, pieces.map(<[u8]>::len).iter().sum::<usize>() as u64);
+    assert_eq!(told.len(), 1 + 4 + 1, "{told:?}");
+}
+
+proptest! {
+    #[test]
+    fn hashes_any_sixteen_regions_as_one_message(
+        memory in vec(any::<u8>(), 1..5000),
+        bounds in any::<[(Index, Index); REGION_COUNT]>(),
+        flipped in any::<Option<(Index, u8)>>(),
+    ) {
+        let pieces = bounds.map(|(one, other)| {
+            let [one, other] = [one, other].map(|index| index.index(memory.len() + 1));
+            &memory[one.min(other)..one.max(other)]
+        });
+        let computed = digest(pieces);
+        let mut expected = computed;
+        if let Some((byte, bit)) = flipped {
+            expected[byte.index(32)] ^= 1 << (bit % 8);
+        }
+        let bytes = pieces.map(<[u8]>::len).iter().sum::<usize>() as u64;
+        let found = check(table(pieces), &expected);
+        let promised = match flipped {
+            None => Ok(Verified { bytes, digest: computed }),
+            Some(_) if bytes == 0 => Err(Refusal::TableWiped { computed }),
+            Some(_) => Err(Refusal::Mismatch { bytes, computed }),
+        };
+        prop_assert_eq!(found, promised);
+    }
+}
+
+/// What the exported function returned and left in the record.
+#[derive(Debug, PartialEq)]
+struct Record {
+    returned: u32,
+    phase: u32,
+    verdict: u32,
+    backend: u32,
+    bytes: u64,
+}
+
+/// Calls the exported function as a loader would: through the exported tables.
+/// They are one for the whole process.
+fn call(regions: Regions, expected: Digest, backend: u32) -> (Record, u32, Digest) {
+    static TABLES: Mutex<()> = Mutex::new(());
+    let _alone = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    for (exported, region) in REGIONS.iter().zip(regions) {
+        exported.write(region);
+    }
+    EXPECTED_DIGEST.write(&expected);
+    let returned = purgatory_verify(backend);
+    let record = Record {
+        returned,
+        phase: STATUS.phase.read(),
+        verdict: STATUS.verdict.read(),
+        backend: STATUS.backend.read(),
+        bytes: STATUS.bytes.read(),
+    };
+    assert_eq!(STATUS.magic.read(), Status::MAGIC);
+    assert_eq!(STATUS.version.read(), Status::VERSION);
+    assert_eq!(STATUS.size.read() as usize, size_of::<Status>());
+    (record, STATUS.region.read(), STATUS.digest.read())
+}
+
+#[test]
+fn the_record_tells_how_a_check_ended() {
+    let memory = memory();
+    let regions = table(pieces(&memory));
+    let right = digest(pieces(&memory));
+    let nothing = digest([]);
+    let mut wrong = right;
+    wrong[31] ^= 1;
+    let mut bad = regions;
+    bad[1].start = 0;
+    let backend = Backend::Portable.number();
+    let ended = |returned, phase: Phase, verdict, bytes| Record {
+        returned,
+        phase: phase.number(),
+        verdict,
+        backend,
+        bytes,
+    };
+    let empty = Regions::default();
+    let cases = [
+        (regions, right, ended(0, Phase::Verifying, 1, 200), right),
+        (empty, nothing, ended(0, Phase::Verifying, 2, 0), nothing),
+        (regions, wrong, ended(1, Phase::Refused, 3, 200), right),
+        (empty, right, ended(1, Phase::Refused, 4, 0), nothing),
+    ];
+    for (regions, expected, promised, computed) in cases {
+        let (found, _, digest) = call(regions, expected, backend);
+        assert_eq!((found, digest), (promised, computed));
+    }
+    let (found, index, _) = call(bad, right, backend);
+    assert_eq!((found, index), (ended(1, Phase::Refused, 5, 0), 1));
+}
+
+#[test]
+fn a_number_that_is_no_backend_checks_nothing() {
+    let memory = memory();
+    for number in [0, 4, u32::MAX] {
+        let (found, ..) = call(table(pieces(&memory)), digest(pieces(&memory)), number);
+        assert_eq!(found.returned, 2, "backend {number}");
+    }
+    for backend in BACKENDS {
+        assert_eq!(Backend::from_number(backend.number()), Some(*backend));
+    }
+}

@@ -1,0 +1,210 @@
+//! Consoles: each alone, all, none, and those that do not work; and verbosity.
+
+use super::{Case, Config, Console, INTACT, Layout, MISMATCH, UART_PAGE, UNMAPPED};
+
+/// What the blob is built with.
+pub(super) const DEFAULTS: Config = Config {
+    consoles: &[Console::Ports, Console::Debug],
+    verbose: false,
+    reset_after: None,
+    port: 0x3f8,
+    divisor: 0,
+    memory: 0,
+};
+
+/// Line status of an 8250 that takes a byte.
+const READY: Option<u8> = Some(0x60);
+
+/// A refusal, told on `heard` out of `config.consoles`.
+const fn told(name: &'static str, config: Config, heard: &'static [Console]) -> Case {
+    Case {
+        name,
+        config: Some(config),
+        heard,
+        seconds: 10,
+        ..MISMATCH
+    }
+}
+
+const fn alone(name: &'static str, consoles: &'static [Console]) -> Case {
+    told(
+        name,
+        Config {
+            consoles,
+            ..DEFAULTS
+        },
+        consoles,
+    )
+}
+
+const fn port(name: &'static str, port: u16, divisor: u16) -> Case {
+    let consoles = &[Console::Ports];
+    told(
+        name,
+        Config {
+            consoles,
+            port,
+            divisor,
+            ..DEFAULTS
+        },
+        consoles,
+    )
+}
+
+/// The 8250 in memory at `memory`, and port 0xE9.
+const fn memory(name: &'static str, memory: u64, heard: &'static [Console]) -> Case {
+    told(
+        name,
+        Config {
+            consoles: &[Console::Memory, Console::Debug],
+            memory,
+            ..DEFAULTS
+        },
+        heard,
+    )
+}
+
+const VERBOSE: Config = Config {
+    verbose: true,
+    ..DEFAULTS
+};
+
+/// All of them.
+pub(super) const CASES: &[Case] = &[
+    alone("console-none", &[]),
+    alone("console-debug-port", &[Console::Debug]),
+    port("console-com1", 0x3f8, 0),
+    port("console-com2-with-divisor", 0x2f8, 3),
+    port("console-com3", 0x3e8, 0),
+    port("console-com4", 0x2e8, 1),
+    Case {
+        devices: &["-vga", "std"],
+        ..alone("console-screen", &[Console::Screen])
+    },
+    // Writes go nowhere, where no card is.
+    told(
+        "console-screen-without-card",
+        Config {
+            consoles: &[Console::Screen, Console::Debug],
+            ..DEFAULTS
+        },
+        &[Console::Debug],
+    ),
+    Case {
+        uart: READY,
+        ..memory(
+            "console-memory",
+            UART_PAGE,
+            &[Console::Memory, Console::Debug],
+        )
+    },
+    Case {
+        name: "console-memory-with-divisor",
+        uart: READY,
+        config: Some(Config {
+            consoles: &[Console::Memory],
+            memory: UART_PAGE,
+            divisor: 0x102,
+            ..DEFAULTS
+        }),
+        heard: &[Console::Memory],
+        ..MISMATCH
+    },
+    Case {
+        devices: &["-vga", "std"],
+        uart: READY,
+        ..told(
+            "console-all",
+            Config {
+                consoles: &[
+                    Console::Ports,
+                    Console::Memory,
+                    Console::Debug,
+                    Console::Screen,
+                ],
+                memory: UART_PAGE,
+                ..DEFAULTS
+            },
+            &[
+                Console::Ports,
+                Console::Memory,
+                Console::Debug,
+                Console::Screen,
+            ],
+        )
+    },
+    // Line status 0 for ever: never ready.
+    Case {
+        uart: Some(0),
+        ..memory("console-memory-stuck-at-0", UART_PAGE, &[Console::Debug])
+    },
+    memory("console-memory-not-mapped", UNMAPPED, &[Console::Debug]),
+    // The I/O APIC: device memory that no kernel's kexec map has.
+    memory(
+        "console-memory-of-a-device-not-mapped",
+        0xfec0_0000,
+        &[Console::Debug],
+    ),
+    memory("console-memory-at-no-address", 1 << 63, &[Console::Debug]),
+    // Nothing there: every read is 0xFF, which looks ready, and all is written.
+    told(
+        "console-port-stuck-at-ff",
+        Config {
+            port: 0x1a0,
+            ..DEFAULTS
+        },
+        DEFAULTS.consoles,
+    ),
+    // This device reads as 0, so the UART never gets ready; a write would end QEMU.
+    Case {
+        devices: &["-device", "isa-debug-exit,iobase=0x1a0,iosize=8"],
+        ..told(
+            "console-port-stuck-at-0",
+            Config {
+                port: 0x1a0,
+                ..DEFAULTS
+            },
+            &[Console::Debug],
+        )
+    },
+    Case {
+        name: "verbose",
+        config: Some(VERBOSE),
+        says: include_str!("../../golden/verbose.txt"),
+        ..INTACT
+    },
+    Case {
+        name: "verbose-refusal",
+        config: Some(VERBOSE),
+        says: concat!(
+            "purgatory: verifying\n",
+            include_str!("../../golden/mismatch.txt")
+        ),
+        ..MISMATCH
+    },
+    Case {
+        name: "verbose-refusal-on-screen",
+        devices: &["-vga", "std"],
+        config: Some(Config {
+            consoles: &[Console::Screen],
+            ..VERBOSE
+        }),
+        heard: &[Console::Screen],
+        says: concat!(
+            "purgatory: verifying\n",
+            include_str!("../../golden/mismatch.txt")
+        ),
+        ..MISMATCH
+    },
+    // By instructions, each 4 ns, not by the host's clock: always as long.
+    Case {
+        name: "verbose-long-check",
+        cpu: "qemu64",
+        devices: &["-icount", "shift=2,sleep=off"],
+        layout: Layout::Large(32),
+        config: Some(VERBOSE),
+        says: include_str!("../../golden/verbose-long.txt"),
+        seconds: 120,
+        ..INTACT
+    },
+];

@@ -1,0 +1,131 @@
+//! Exceptions raised while the image is hashed, one of each kind that a broken
+//! machine or a broken loader leads to.
+
+use super::{Act, BOTH, Case, Damage, Expect, INTACT, When};
+
+/// The report on one, and how the machine ends.
+macro_rules! report {
+    ($first:literal) => {
+        concat!(
+            "purgatory: exception ",
+            $first,
+            "\n",
+            include_str!("../../golden/registers.txt"),
+            "{ending}\n"
+        )
+    };
+}
+
+const fn raised(name: &'static str, acts: &'static [(When, Act)], says: &'static str) -> Case {
+    Case {
+        name,
+        profiles: BOTH,
+        acts,
+        says,
+        expect: Expect::Refuses(6),
+        ..INTACT
+    }
+}
+
+/// xor edx, edx; xor ecx, ecx; div ecx
+const DIVIDE: Act = Act::Run(b"\x31\xd2\x31\xc9\xf7\xf1");
+/// ud2
+const UD2: Act = Act::Run(b"\x0f\x0b");
+/// mov eax, 0x50; mov ds, eax: a selector beyond our GDT
+const SELECTOR: Act = Act::Run(b"\xb8\x50\x00\x00\x00\x8e\xd8");
+/// mov rax, 0x7123456780; mov byte ptr [rax], 1
+const WRITE: Act = Act::Run(b"\x48\xb8\x80\x67\x45\x23\x71\x00\x00\x00\xc6\x00\x01");
+/// mov rax, 0x7123456780; jmp rax
+const JUMP: Act = Act::Run(b"\x48\xb8\x80\x67\x45\x23\x71\x00\x00\x00\xff\xe0");
+/// mov rsp, 0x7123456780; push rax
+const STACK: Act = Act::Run(b"\x48\xbc\x80\x67\x45\x23\x71\x00\x00\x00\x50");
+
+pub(super) const UNDEFINED: Case = raised(
+    "exception-undefined",
+    &[(When::Hashing, UD2)],
+    report!("6 #UD, error 0x0, at purgatory_start+{verify+0}"),
+);
+
+pub(super) const IN_THE_HANDLER: Case = raised(
+    "exception-in-the-handler",
+    &[(When::Hashing, DIVIDE), (When::Opening, UD2)],
+    concat!(
+        "purgatory: exception 6 #UD, error 0x0, at purgatory_start+{verify+0}\n",
+        include_str!("../../golden/registers.txt"),
+        "{ending}\n"
+    ),
+);
+
+/// Nothing is left but to do what was asked for.
+pub(super) const IN_THE_HANDLER_OF_THE_HANDLER: Case = raised(
+    "exception-in-the-handler-of-the-handler",
+    &[
+        (When::Hashing, DIVIDE),
+        (When::Opening, UD2),
+        (When::Opening, UD2),
+    ],
+    "",
+);
+
+/// All of them.
+pub(super) const CASES: &[Case] = &[
+    raised(
+        "exception-divide",
+        &[(When::Hashing, DIVIDE)],
+        report!("0 #DE, error 0x0, at purgatory_start+{verify+4}"),
+    ),
+    UNDEFINED,
+    raised(
+        "exception-protection",
+        &[(When::Hashing, SELECTOR)],
+        report!("13 #GP, error 0x50, at purgatory_start+{verify+5}"),
+    ),
+    raised(
+        "exception-page-written",
+        &[(When::Hashing, WRITE)],
+        concat!(
+            "purgatory: exception 14 #PF, error 0x2, at purgatory_start+{verify+10}, ",
+            "address 0x7123456780\n",
+            include_str!("../../golden/registers.txt"),
+            "{ending}\n"
+        ),
+    ),
+    raised(
+        "exception-jump-out-of-the-blob",
+        &[(When::Hashing, JUMP)],
+        report!("14 #PF, error 0x10, at 0x7123456780, address 0x7123456780"),
+    ),
+    Case {
+        name: "exception-region-that-is-not-mapped",
+        damage: Damage::Unmapped,
+        ..raised(
+            "",
+            &[],
+            concat!(
+                "purgatory: exception 14 #PF, error 0x0, at purgatory_start+{offset}, ",
+                "address 0x7000000000\n",
+                include_str!("../../golden/registers.txt"),
+                "  region 2 0x7000000000 0x140000\n",
+                "{ending}\n"
+            ),
+        )
+    },
+    raised(
+        "exception-double-fault-by-bad-stack",
+        &[(When::Hashing, STACK)],
+        report!("8 #DF, error 0x0, at purgatory_start+{verify+10}"),
+    ),
+    raised(
+        "exception-double-fault-survives-nmi",
+        &[(When::Hashing, STACK), (When::Opening, Act::Nmi)],
+        report!("8 #DF, error 0x0, at purgatory_start+{verify+10}"),
+    ),
+    IN_THE_HANDLER,
+    IN_THE_HANDLER_OF_THE_HANDLER,
+    Case {
+        name: "nmi-is-counted-and-the-boot-goes-on",
+        profiles: BOTH,
+        acts: &[(When::Hashing, Act::Nmi)],
+        ..INTACT
+    },
+];

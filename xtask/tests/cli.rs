@@ -1,0 +1,303 @@
+//! Bad input, as a user meets it: one clear error and the right exit code.
+
+#[path = "../src/fixture.rs"]
+#[expect(dead_code, reason = "the other test compiles C, too")]
+mod fixture;
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// What stands in PATH.
+#[derive(Clone, Copy)]
+enum Tools {
+    /// Everything that this machine has.
+    All,
+    /// Nothing.
+    None,
+    /// This machine's, behind a QEMU that says it is 6.2.
+    OldQemu,
+}
+
+/// Arguments (`@` is the folder of the files below), tools, exit code, and what
+/// standard error must say.
+type Row = (&'static str, Tools, i32, &'static [&'static str]);
+
+const ROWS: &[Row] = &[
+    // Files.
+    (
+        "check @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    ("check @/text", Tools::None, 2, &["is not an ELF file"]),
+    (
+        "boot --blob @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    (
+        "boot --blob @/text",
+        Tools::None,
+        2,
+        &["is not an ELF file"],
+    ),
+    (
+        "test --blob @/text",
+        Tools::None,
+        2,
+        &["is not an ELF file"],
+    ),
+    (
+        "boot --kernel @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    ("boot --kernel @/text", Tools::None, 2, &["is no bzImage"]),
+    (
+        "boot --kernel @/old",
+        Tools::None,
+        2,
+        &["speaks boot protocol 2.11", "needs 2.12"],
+    ),
+    (
+        "boot --kernel @/short",
+        Tools::None,
+        2,
+        &["is cut off before the kernel itself"],
+    ),
+    (
+        "boot --kernel @/linux --initrd @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    // A blob that breaks a promise never reaches QEMU.
+    (
+        "boot --blob @/broken",
+        Tools::None,
+        1,
+        &[
+            "purgatory_sha_regions",
+            "mend:",
+            "broken; `cargo xtask check`",
+        ],
+    ),
+    (
+        "test --blob @/broken",
+        Tools::None,
+        1,
+        &[
+            "purgatory_sha_regions",
+            "mend:",
+            "broken; `cargo xtask check`",
+        ],
+    ),
+    // Options.
+    ("", Tools::None, 2, &["Usage: cargo xtask"]),
+    (
+        "biuld",
+        Tools::None,
+        2,
+        &["unrecognized subcommand", "'build'"],
+    ),
+    (
+        "build --core prebiult",
+        Tools::None,
+        2,
+        &["invalid value", "'prebuilt'"],
+    ),
+    (
+        "test --case intakt",
+        Tools::None,
+        2,
+        &["no case \"intakt\"", "did you mean \"intact\"?"],
+    ),
+    ("boot --memory 512", Tools::None, 2, &["--kernel <BZIMAGE>"]),
+    (
+        "boot --kernel @/linux --memory 0",
+        Tools::None,
+        2,
+        &["0 is not in 1..=1048576"],
+    ),
+    (
+        "boot --kernel @/linux --at 0xfffffffffffff000",
+        Tools::None,
+        2,
+        &["addresses have 52 bits"],
+    ),
+    (
+        "boot --timeout 0",
+        Tools::None,
+        2,
+        &["0 is not in 1..=86400"],
+    ),
+    (
+        "boot --kernel @/linux --at 0x123",
+        Tools::None,
+        2,
+        &["whole pages of 4096 bytes"],
+    ),
+    (
+        "boot --kernel @/linux --memory 7 --blob @/green",
+        Tools::All,
+        2,
+        &["7 MiB of memory are too little", "give at least"],
+    ),
+    (
+        "boot --kernel @/linux --at 0x80000000 --blob @/green",
+        Tools::All,
+        2,
+        &["0x80000000", "give it more with --memory"],
+    ),
+    // The machine: everything that is missing is said at once.
+    (
+        "build",
+        Tools::None,
+        1,
+        &[
+            "no compiler has `core` for x86_64-unknown-none",
+            "no lld",
+            "rust-web-src lld",
+        ],
+    ),
+    (
+        "boot",
+        Tools::None,
+        1,
+        &[
+            "qemu-system-x86_64 is not on PATH",
+            "no compiler has `core`",
+            "no lld",
+            "apt-get install qemu-system-x86 rustc-web cargo-web rust-web-src lld\n",
+            "dnf install qemu-system-x86-core ",
+            "pacman -S qemu-system-x86 ",
+            "brew install qemu ",
+            "rustup target add x86_64-unknown-none",
+        ],
+    ),
+    (
+        "boot --provision",
+        Tools::None,
+        1,
+        &[
+            "`--provision` installs with apt only",
+            "dnf install qemu-system-x86-core ",
+        ],
+    ),
+    (
+        "test",
+        Tools::None,
+        1,
+        &[
+            "qemu-system-x86_64",
+            "no compiler",
+            "no lld",
+            "no cc, no ld on PATH",
+        ],
+    ),
+    (
+        "build --core prebuilt",
+        Tools::None,
+        1,
+        &["no compiler has `core` for", "rustup target add"],
+    ),
+    (
+        "build --core source",
+        Tools::None,
+        1,
+        &["no compiler has the source of `core`"],
+    ),
+    (
+        "boot",
+        Tools::OldQemu,
+        1,
+        &["QEMU 6.2 is too old: 7.2 is the oldest"],
+    ),
+    // A blob that only spins.
+    (
+        "boot --blob @/green --timeout 3",
+        Tools::All,
+        1,
+        &["QEMU still ran after 3 s", "talk.log", "harness: ready"],
+    ),
+];
+
+/// A bzImage whose 64-bit entry point jumps to itself.
+fn bzimage(protocol: u16) -> Vec<u8> {
+    let mut file = vec![0; 0x800];
+    file[0x1f1] = 1; // setup_sects
+    file[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
+    file[0x201] = 0x66; // the header ends at 0x268
+    file[0x202..0x206].copy_from_slice(b"HdrS");
+    file[0x206..0x208].copy_from_slice(&protocol.to_le_bytes());
+    file[0x211] = 1; // loadflags: high
+    file[0x230..0x234].copy_from_slice(&0x20_0000u32.to_le_bytes()); // kernel_alignment
+    file[0x236] = 3; // xloadflags: a 64-bit entry point, above 4 GiB too
+    file[0x238..0x23c].copy_from_slice(&255u32.to_le_bytes()); // cmdline_size
+    file[0x600..0x602].copy_from_slice(b"\xeb\xfe");
+    file
+}
+
+fn prepare(folder: &Path) {
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
+    write("text", b"#!/bin/sh\n");
+    write("green", &fixture::assemble(fixture::GREEN));
+    let broken = fixture::GREEN.replace(".size   purgatory_sha_regions, 256", "");
+    write("broken", &fixture::assemble(&broken));
+    write("linux", &bzimage(0x20f));
+    write("old", &bzimage(0x20b));
+    write("short", &bzimage(0x20f)[..0x400]);
+    for folder in ["nothing", "old-qemu"].map(|name| folder.join(name)) {
+        fs::create_dir(folder).unwrap();
+    }
+    let qemu = folder.join("old-qemu/qemu-system-x86_64");
+    fs::write(&qemu, "#!/bin/sh\necho QEMU emulator version 6.2.0\n").unwrap();
+    fs::set_permissions(qemu, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn bad_input_gets_one_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    prepare(here);
+    let machine = std::env::var_os("PATH").unwrap();
+    for (line, tools, code, says) in ROWS {
+        let path = match tools {
+            Tools::All => machine.clone(),
+            Tools::None => here.join("nothing").into_os_string(),
+            Tools::OldQemu => {
+                let mut path = OsString::from(here.join("old-qemu"));
+                path.push(":");
+                path.push(&machine);
+                path
+            }
+        };
+        let arguments = line.split_whitespace();
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(arguments.map(|word| word.replace('@', here.to_str().unwrap())))
+            .env("PATH", path)
+            .env_remove("RUSTC")
+            .env_remove("RUST_BACKTRACE")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(*code), "{line}\n{errors}");
+        assert!(
+            errors.starts_with("error: ") || line.is_empty(),
+            "{line}\n{errors}"
+        );
+        for text in *says {
+            assert!(
+                errors.contains(text),
+                "{line} does not say {text:?}:\n{errors}"
+            );
+        }
+        assert!(!errors.contains("panicked"), "{line}\n{errors}");
+    }
+}
