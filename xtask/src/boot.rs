@@ -168,6 +168,7 @@ pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) ->
         .debugcon("e9", 0xe9)?
         .args(trace::arguments(&traced))
         .args(case.devices);
+    prepared.manifest.write(machine.directory())?;
     image.write(&machine.directory().join("image"))?;
     // A guest that somebody waits for must not run before he is there.
     let debugged = case.uart.is_some() || !case.acts.is_empty();

@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     image::{Image, Memory, PAGE, page_up},
     loader::{Kernel, Loaded, Segment, fill_digest},
+    manifest::Manifest,
 };
 
 /// What to boot instead of the payload.
@@ -108,11 +109,12 @@ pub(crate) fn boot(
     limit: Duration,
 ) -> Result<()> {
     let Linux { kernel, initrd } = linux;
-    let (image, status) = lay_out(options, kernel, &initrd, &programs.blob)
+    let (image, status, manifest) = lay_out(options, kernel, &initrd, &programs.blob)
         .map_err(|error| Failure::Usage(format!("{error:#}")))?;
 
     let (machine, ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
     let machine = machine.terminal("console")?;
+    manifest.write(machine.directory())?;
     image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
     loop {
@@ -151,9 +153,14 @@ pub(crate) fn boot(
     }
 }
 
-/// Places purgatory, boot parameters, kernel and RAM disk; returns the image and
-/// the physical address of `purgatory_status`.
-fn lay_out(options: &Options, kernel: BzImage, initrd: &[u8], blob: &[u8]) -> Result<(Image, u64)> {
+/// Places purgatory, boot parameters, kernel and RAM disk; returns the image, the
+/// physical address of `purgatory_status`, and what was loaded.
+fn lay_out(
+    options: &Options,
+    kernel: BzImage,
+    initrd: &[u8],
+    blob: &[u8],
+) -> Result<(Image, u64, Manifest)> {
     let BzImage { mut params, kernel } = kernel;
     let header = params.hdr;
     let command_line = options.append.as_bytes();
@@ -221,6 +228,11 @@ fn lay_out(options: &Options, kernel: BzImage, initrd: &[u8], blob: &[u8]) -> Re
     })
     .collect();
     fill_digest(&mut purgatory, &segments)?;
+    let mut manifest = Manifest::new(purgatory.get_symbol("purgatory_sha256_digest", 32)?);
+    let names = ["boot parameters", "kernel", "initrd"];
+    for (index, (segment, name)) in segments.iter().zip(names).enumerate() {
+        manifest.add(index, name, segment.mem, segment.memsz, segment.buf);
+    }
 
     let mut image = Image::new(&memory);
     for segment in &segments {
@@ -232,7 +244,8 @@ fn lay_out(options: &Options, kernel: BzImage, initrd: &[u8], blob: &[u8]) -> Re
     }
     image.add(Range { start, len: size }, &purgatory.buf)?;
     image.plan.entry = purgatory.entry;
-    Ok((image, purgatory.symbol_address("purgatory_status")?))
+    let status = purgatory.symbol_address("purgatory_status")?;
+    Ok((image, status, manifest))
 }
 
 /// Checks what `bzImage64_probe()` checks.

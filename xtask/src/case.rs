@@ -11,13 +11,14 @@ use purgatory_tests::{
     BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, MACHINE_CHECKS, Mapping, Plan, Range,
     cases::{Case, Config, Console, Damage, Pick, Place, Profile, UART_PAGE, UNMAPPED},
 };
-use segments::{contents, segments, table};
+use segments::{contents, manifest, segments, table};
 use sha2::{Digest, Sha256};
 
 use crate::{
     boot::Facts,
     image::{Image, Memory, PAGE, page_up},
     loader::{Kernel, Loaded},
+    manifest::{Manifest, hex},
     record::set_field,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Prepared {
     /// Address of `purgatory_verify`.
     pub(crate) verify: u64,
     pub(crate) facts: Facts,
+    /// What was loaded, before anything is broken.
+    pub(crate) manifest: Manifest,
 }
 
 /// Lays out the image of a case with this blob and this payload.
@@ -73,6 +76,7 @@ pub(crate) fn prepare(
 
     let regions = table(case.layout, &segments);
     let digest: [u8; 32] = Sha256::digest(contents(&regions, &segments)).into();
+    let manifest = manifest(&regions, &segments, &digest);
     let registers = registers(&loaded, payload)?;
     loaded.set_symbol("entry64_regs", &words(&registers))?;
     let mut told = regions.clone();
@@ -167,6 +171,7 @@ pub(crate) fn prepare(
         config: loaded.symbol_address("purgatory_config")?,
         verify,
         facts: facts(case, &regions, &segments, &expected, verify - virt),
+        manifest,
     };
     Ok((image, prepared))
 }
@@ -246,10 +251,6 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     );
     loaded.set_symbol("purgatory_config", &record)?;
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn fill_plan(

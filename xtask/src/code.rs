@@ -76,6 +76,14 @@ impl<'data> Code<'data> {
         }
     }
 
+    /// Returns the function at `offset`, and how far into it that is.
+    pub(crate) fn place(&self, offset: u64) -> Option<(&str, u64)> {
+        let inside = offset < self.bytes.len() as u64;
+        let after = self.names.partition_point(|(start, _)| *start <= offset);
+        let (start, name) = self.names.get(after.checked_sub(1)?).filter(|_| inside)?;
+        Some((name, offset - start))
+    }
+
     /// Returns each function with its offset and bytes; what lies before the
     /// first symbol has no name.
     pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, u64, &'data [u8])> {
@@ -113,6 +121,17 @@ mod tests {
             (6, true, ""),
         ];
         let code = Code::new(&bytes, symbols);
+        let places = [0, 2, 4, 9, 10].map(|offset| code.place(offset));
+        assert_eq!(
+            places,
+            [
+                None,
+                Some(("a::b", 0)),
+                Some(("f", 0)),
+                Some(("f", 5)),
+                None
+            ]
+        );
         let functions: Vec<_> = code
             .functions()
             .map(|(name, start, bytes)| (name, start, bytes.len()))

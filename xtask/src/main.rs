@@ -13,6 +13,7 @@ mod check;
 mod code;
 mod configure;
 mod exception;
+mod explain;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -21,6 +22,7 @@ mod image;
 mod lint;
 mod linux;
 mod loader;
+mod manifest;
 mod map;
 mod process;
 mod progress;
@@ -65,6 +67,8 @@ enum Task {
     Boot(boot::Options),
     /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Arguments),
+    /// Say what a purgatory's report on a serial console means
+    Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
     Status(status::Options),
     /// Check formatting and lints, on the host and on the freestanding target
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Task::Configure(options) => configure::run(options),
         Task::Linux(arguments) => linux::run(arguments, setup),
         Task::Lint => lint::run(setup),
+        Task::Explain(options) => explain::run(options),
         Task::Status(options) => status::run(options),
         Task::Test(options) => test::run(options, setup),
     })

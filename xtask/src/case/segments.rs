@@ -5,7 +5,10 @@ use anyhow::{Context, Result};
 use object::{Object, ObjectSegment};
 use purgatory_tests::{Range, cases::Layout};
 
-use crate::image::{PAGE, page_up};
+use crate::{
+    image::{PAGE, page_up},
+    manifest::Manifest,
+};
 
 /// Where the RAM disk of the cases lies.
 const RAM_DISK: u64 = 0x0200_0000;
@@ -70,6 +73,29 @@ pub(super) fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range>
     }
     regions.resize(16, Range::default());
     regions
+}
+
+/// Lists the regions in use under the names of their segments.
+pub(super) fn manifest(
+    regions: &[Range],
+    segments: &[(Range, Vec<u8>)],
+    digest: &[u8],
+) -> Manifest {
+    let mut manifest = Manifest::new(digest);
+    for (index, region) in regions.iter().enumerate() {
+        if region.len > 0 {
+            let holds = |(range, _): &(Range, _)| range.overlaps(region);
+            let name = match segments.iter().position(holds) {
+                Some(0) => "boot parameters",
+                Some(1) => "kernel",
+                Some(2) => "initrd",
+                _ => "another segment",
+            };
+            let bytes = contents(&[*region], segments);
+            manifest.add(index, name, region.start, region.len, &bytes);
+        }
+    }
+    manifest
 }
 
 /// Reads the regions out of the memory that the segments make up.

@@ -276,18 +276,22 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     entries.collect()
 }
 
+/// Finds the largest file whose name begins with `start`: a package also holds
+/// manual pages and hooks that are named after its program.
 fn find_file(directory: &Path, start: &str) -> Result<Option<PathBuf>> {
+    let mut found: Option<(u64, PathBuf)> = None;
     for path in entries(directory)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !path.is_symlink() {
-            if let Some(found) = find_file(&path, start)? {
-                return Ok(Some(found));
-            }
-        } else if path.is_file() && name.starts_with(start) {
-            return Ok(Some(path));
+        let candidate = if path.is_dir() && !path.is_symlink() {
+            find_file(&path, start)?
+        } else {
+            (path.is_file() && name.starts_with(start)).then_some(path)
+        };
+        if let Some(path) = candidate {
+            found = found.max(Some((fs::metadata(&path)?.len(), path)));
         }
     }
-    Ok(None)
+    Ok(found.map(|(_, path)| path))
 }
 
 #[cfg(test)]

@@ -1,0 +1,172 @@
+//! Logs of real runs, and what is said about them, to the letter. `cargo xtask
+//! explain LOG --segments JSON` writes a new golden text, to be read before it
+//! is committed.
+
+use super::*;
+use crate::fixture;
+
+/// A log, the list of what was loaded, and the golden text.
+struct Sample {
+    name: &'static str,
+    log: &'static str,
+    segments: Option<&'static str>,
+    golden: &'static str,
+}
+
+macro_rules! sample {
+    ($name:literal, $segments:expr) => {
+        Sample {
+            name: $name,
+            log: include_str!(concat!("samples/", $name, ".log")),
+            segments: $segments,
+            golden: include_str!(concat!("samples/", $name, ".txt")),
+        }
+    };
+}
+
+const THREE: &str = include_str!("samples/three.json");
+const SIXTEEN: &str = include_str!("samples/sixteen.json");
+
+const SAMPLES: &[Sample] = &[
+    sample!("bit-in-middle-byte-of-last", Some(THREE)),
+    sample!("last-of-sixteen", Some(SIXTEEN)),
+    sample!("wrong-digest", Some(THREE)),
+    sample!("empty-table-with-another-digest", Some(THREE)),
+    sample!("region-that-wraps", Some(THREE)),
+    sample!("invalid-opcode", None),
+    sample!("page-fault", Some(THREE)),
+    sample!("page-fault-in-region", Some(THREE)),
+    sample!("jump-astray", None),
+    sample!("region-above-any-memory", Some(THREE)),
+    sample!("cut-off", Some(THREE)),
+];
+
+/// A linked blob as far as names go: `purgatory::verify` where it was.
+fn linked() -> Vec<u8> {
+    let code = "
+        .section .purgatory, \"ax\"
+        .skip 0xc0
+        sha256_compress_shani: .skip 0x2045
+        _RNvC9purgatory6verify: .skip 0x371
+        text_end:";
+    fixture::assemble(code)
+}
+
+fn explained(log: &str, segments: Option<&str>, elf: Option<&[u8]>) -> String {
+    let manifest = segments.map(|json| serde_json::from_str::<Manifest>(json).unwrap());
+    let code = elf.map(|elf| Code::linked(elf).unwrap());
+    log::parse(log)
+        .iter()
+        .map(|report| explain(report, manifest.as_ref(), code.as_ref()))
+        .collect()
+}
+
+#[test]
+fn explains_each_sample_to_the_letter() {
+    let elf = linked();
+    for sample in SAMPLES {
+        let text = explained(sample.log, sample.segments, Some(&elf));
+        assert_eq!(text, sample.golden, "{}:\n{text}", sample.name);
+    }
+}
+
+/// What a terminal and two kernels make of it.
+#[test]
+fn noise_does_not_matter() {
+    let elf = linked();
+    for sample in SAMPLES.iter().filter(|sample| sample.log.ends_with("\n")) {
+        let mut log = "[    3.1] kexec_core: Starting new kernel\r\npurgatory: verifying\r\n\
+                       purgatory: 512 MiB verified\r\n"
+            .to_owned();
+        for line in sample.log.lines() {
+            log += &format!("[12:00:01.333] {line}\r\n\u{fffd}\r\n");
+        }
+        log += "[12:00:09.000] Linux version 6.1.0\r\n  region 0 0x1 0x2\r\n";
+        let text = explained(&log, sample.segments, Some(&elf));
+        assert_eq!(text, sample.golden, "{}", sample.name);
+        let twice = explained(&log.repeat(2), sample.segments, Some(&elf));
+        assert_eq!(twice, sample.golden.repeat(2), "{}", sample.name);
+    }
+}
+
+#[test]
+fn any_difference_from_the_list_is_named() {
+    let log = SAMPLES[0].log;
+    let cases: [(String, &str); 6] = [
+        (
+            log.replace("0x1000000 0x5000", "0x1001000 0x5000"),
+            "Table changed: region 1 (kernel) at 0x1000000, 0x5000 bytes is now at 0x1001000",
+        ),
+        (
+            log.replace("  region 1 0x1000000 0x5000\n", ""),
+            "Missing: region 1 (kernel)",
+        ),
+        (
+            log.replace("  region 2", "  region 9 0x5000 0x1000\n  region 2"),
+            "Not loaded: region 9 at 0x5000, 0x1000 bytes",
+        ),
+        (
+            log.replace("1 d7db0209", "1 unreadable"),
+            "Unknown: region 1 (kernel) at 0x1000000, 0x5000 bytes: the log has no fingerprint",
+        ),
+        (
+            log.replace("2 5cfe329b", "2 ab45a3c0"),
+            "3 of 3 regions are as they were loaded.\n  All that the log tells agrees",
+        ),
+        (
+            log.replace("0x1000000", "0x1")
+                .replace("0x70000", "0x2")
+                .replace("2 5cfe329b", "2 00000000")
+                .replace("expected 37", "expected 38"),
+            "Nothing at all agrees: the list is that of another load.",
+        ),
+    ];
+    for (log, says) in cases {
+        let text = explained(&log, Some(THREE), None);
+        assert!(text.contains(says), "{says}:\n{text}");
+    }
+    assert!(explained(log, None, None).contains("give it with --segments"));
+    let other = explained("purgatory: refused: its own stack overflowed\n", None, None);
+    assert!(other.contains("please report it"), "{other}");
+    let unknown = explained("purgatory: refused: the moon is full\n", None, None);
+    assert!(unknown.contains("does not know that reason"), "{unknown}");
+    let cut = explained(&log[..log.find("  sha256").unwrap()], Some(THREE), None);
+    assert!(
+        cut.contains("0 of 3") && cut.contains("ends within the report"),
+        "{cut}"
+    );
+    assert_eq!(
+        explained("purgatory: verified 3 bytes with avx2\n", None, None),
+        ""
+    );
+}
+
+#[test]
+fn a_place_without_a_function_is_said_to_be_none() {
+    let elf = linked();
+    let said = |place: &str, elf| {
+        explained(
+            &format!("purgatory: exception 6 #UD, error 0x0, at {place}\n"),
+            None,
+            elf,
+        )
+    };
+    assert!(said("0x7123456780", Some(elf.as_slice())).contains("Outside of its own code"));
+    assert!(said("purgatory_start+0x4000", Some(&elf)).contains("+0x4000, which is not its code"));
+    assert!(said("purgatory_start+0x2105", None).contains("Give --elf purgatory-x86_64.elf"));
+    assert!(said("purgatory_start+0x2105", Some(&elf)).contains("In purgatory::verify+0x0"));
+}
+
+#[test]
+fn a_page_fault_says_what_was_tried() {
+    let tried = [0, 2, 16, 9].map(page_fault);
+    assert_eq!(
+        tried,
+        [
+            "reading",
+            "writing",
+            "executing",
+            "the page tables themselves are damaged"
+        ]
+    );
+}
