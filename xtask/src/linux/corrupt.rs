@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::loaded;
 use super::scenario::{CONSOLE, FIRST_LINES, Setup, Way, trouble, wait_loaded};
 use crate::channel::Wait;
 use crate::gdb::{Debugger, Register};
@@ -111,6 +112,7 @@ fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<Strin
         );
         debugger.clear_breakpoint(entry)?;
     }
+    loaded::manifest(&guest.0, &mut debugger, run.monitor()?)?.write(run.directory())?;
     let what = guest.flip(&mut debugger, target)?;
     debugger.resume()?;
     if way == Way::Crash {

@@ -7,6 +7,7 @@ pub(crate) mod busybox;
 mod corrupt;
 mod fetch;
 mod initramfs;
+mod loaded;
 mod scenario;
 mod vmlinux;
 
