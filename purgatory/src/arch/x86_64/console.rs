@@ -34,9 +34,10 @@ impl Uart {
     const DIVISOR_ACCESS: u8 = 0x80;
     /// Line status: the transmitter takes a byte.
     const READY: u8 = 0x20;
-    /// How often the status is read before the UART counts as stuck. A byte
+    /// How often the status is read before the UART counts as stuck, about a
+    /// second: a line that is carried over a network stalls now and then. A byte
     /// takes 10 ms at 1,200 baud; reading a port takes about 1 us.
-    const PATIENCE: u32 = 1 << 16;
+    const PATIENCE: u32 = 1 << 20;
 
     fn set_divisor(self, divisor: u16) {
         let [low, high] = divisor.to_le_bytes();
