@@ -23,6 +23,8 @@ const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
 
 /// How our own purgatory begins its report.
 const WORDS: &str = "purgatory: refused: ";
+/// How a report ends by default.
+const LAST_WORDS: &str = "purgatory: halted";
 
 /// How long a purgatory may take to hash and to refuse.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -132,6 +134,10 @@ fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<Strin
             // A purgatory without a record is not ours, and may be silent.
             let silent = guest.0.symbol_address("purgatory_status").is_err();
             ensure!(said.is_some() || silent, "{what}: {end}, without a word");
+            ensure!(
+                rest.contains(LAST_WORDS) || silent,
+                "{what}: {end}, the report is cut off"
+            );
             Ok(format!("{what}: {end}, {}", said.unwrap_or("silent")))
         }
         // Nothing verifies the registers: what follows is recorded, not judged.
