@@ -3,6 +3,8 @@
 //! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
 mod arch;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod bench;
 mod boot;
 mod build;
 mod bzimage;
@@ -22,7 +24,7 @@ mod qemu;
 mod qmp;
 mod test;
 mod toolchain;
-#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod userspace;
 mod wrap;
 
@@ -51,6 +53,12 @@ enum Task {
     Boot(boot::Options),
     /// Load the blob by kexec_file_load(2) in real kernels and start it
     Linux(linux::Arguments),
+    /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Bench(bench::Options),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[command(hide = true)]
+    BenchChild(bench::child::Options),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
@@ -62,6 +70,10 @@ fn main() -> ExitCode {
         Task::Check(options) => check::run(options),
         Task::Boot(options) => boot::run(options),
         Task::Linux(arguments) => linux::run(arguments),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        Task::Bench(options) => bench::run(options),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        Task::BenchChild(options) => bench::child::run(options),
         Task::Test(options) => test::run(options),
     })
 }
