@@ -32,7 +32,7 @@ purgatory_start:
     .size purgatory_start, . - purgatory_start
 
 # ---------------------------------------------------------------------------
-# 32 exception stubs, 16 bytes apart, and their common tail.
+# 32 exception stubs, 9 bytes each.
 #   Each leaves on the stack what `Frame` describes: 15 registers, vector,
 #   error code (0 where the CPU pushes none), then the CPU's own frame.
 #   The CPU aligns RSP to 16 before its 5 words; 17 more keep it so.
@@ -43,12 +43,13 @@ purgatory_start:
 x86_exception_stubs:
     .set vector, 0
     .rept 32
-    .balign 16
     .if ((0x60227d00 >> vector) & 1) == 0
     .byte 0x6a, 0               # push 0
+    .else
+    .byte 0x66, 0x90            # nop: every stub is 9 bytes
     .endif
     .byte 0x6a, vector          # push vector
-    jmp x86_exception
+    jmp x86_exception           # in another section, so always with 4 bytes
     .set vector, vector + 1
     .endr
 
