@@ -134,6 +134,8 @@ pub enum Reset {
 pub enum When {
     /// Once bytes are hashed.
     Hashing,
+    /// Once an exception is on record.
+    Faulted,
     /// Once a report looks up its consoles.
     Opening,
 }

@@ -128,6 +128,12 @@ impl Debugger {
         self.send("c")
     }
 
+    /// Lets the guest execute one instruction, or one iteration of a repeated one.
+    pub(crate) fn step(&mut self) -> Result<()> {
+        self.send("s")?;
+        self.wait_stop()
+    }
+
     /// Waits until a running guest stops at a breakpoint.
     pub(crate) fn wait_stop(&mut self) -> Result<()> {
         let answer = self.receive()?;

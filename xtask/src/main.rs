@@ -4,6 +4,8 @@
 
 mod apt;
 mod arch;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod bench;
 mod boot;
 mod build;
 mod bzimage;
@@ -34,7 +36,7 @@ mod record;
 mod status;
 mod test;
 mod toolchain;
-#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod userspace;
 mod wrap;
 
@@ -73,6 +75,12 @@ enum Task {
     Status(status::Options),
     /// Check formatting and lints, on the host and on the freestanding target
     Lint,
+    /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Bench(bench::Options),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[command(hide = true)]
+    BenchChild(bench::child::Options),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
@@ -90,6 +98,10 @@ fn main() -> ExitCode {
         Task::Explain(options) => explain::run(options),
         Task::Status(options) => status::run(options),
         Task::Test(options) => test::run(options, setup),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        Task::Bench(options) => bench::run(options, setup),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        Task::BenchChild(options) => bench::child::run(options),
     })
 }
 

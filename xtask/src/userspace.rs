@@ -97,11 +97,40 @@ impl Check<'_> {
     }
 
     /// Returns the record that the last run left behind.
-    #[cfg(test)]
-    const fn status(&self) -> &Status {
+    pub(crate) const fn status(&self) -> &Status {
         // SAFETY: the place of `purgatory_status`, of that size, mapped while
         // the blob is borrowed; its fields are cells, of plain data.
         unsafe { self.status.as_ref() }
+    }
+}
+
+/// A kernel's own purgatory in memory.
+pub(crate) struct Stock {
+    blob: Placed,
+    check: extern "sysv64" fn(),
+}
+
+impl Stock {
+    /// Loads the purgatory that was taken out of a kernel.
+    pub(crate) fn load(file: &[u8]) -> Result<Self> {
+        let (blob, loaded) = Placed::load(file)?;
+        let function = blob.inside(loaded.symbol_address("purgatory")?, 1)?;
+        // SAFETY: `void purgatory(void)`, arch/x86/purgatory/purgatory.c.
+        let check =
+            unsafe { mem::transmute::<NonNull<c_void>, extern "sysv64" fn()>(function.cast()) };
+        Ok(Self { blob, check })
+    }
+
+    /// Describes a message and its digest. With a wrong digest the check never
+    /// returns: the stock purgatory spins.
+    pub(crate) fn describe<'a>(
+        &'a mut self,
+        pieces: &[&'a [u8]],
+        expected: &Digest,
+    ) -> Result<impl FnMut() + use<'a>> {
+        self.blob.describe(pieces, expected)?;
+        let check = self.check;
+        Ok(move || check())
     }
 }
 

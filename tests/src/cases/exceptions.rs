@@ -113,12 +113,16 @@ pub(super) const CASES: &[Case] = &[
     raised(
         "exception-double-fault-by-bad-stack",
         &[(When::Hashing, STACK)],
-        report!("8 #DF, error 0x0, at purgatory_start+{verify+10}"),
+        include_str!("../../golden/double-fault.txt"),
     ),
     raised(
         "exception-double-fault-survives-nmi",
-        &[(When::Hashing, STACK), (When::Opening, Act::Nmi)],
-        report!("8 #DF, error 0x0, at purgatory_start+{verify+10}"),
+        &[
+            (When::Hashing, STACK),
+            (When::Faulted, Act::Nmi),
+            (When::Opening, Act::Nmi),
+        ],
+        include_str!("../../golden/double-fault.txt"),
     ),
     Case {
         machine_checks: true,

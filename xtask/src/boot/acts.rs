@@ -7,7 +7,10 @@
 use std::mem::offset_of;
 
 use anyhow::{Context, Result};
-use purgatory::{abi::Config, status::Status};
+use purgatory::{
+    abi::Config,
+    status::{Phase, Status},
+};
 use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
@@ -62,6 +65,10 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
             Access::Write,
             prepared.status + offset_of!(Status, bytes) as u64,
         ),
+        When::Faulted => (
+            Access::Write,
+            prepared.status + offset_of!(Status, phase) as u64,
+        ),
         When::Opening => (
             Access::Read,
             prepared.config + offset_of!(Config, consoles) as u64,
@@ -71,8 +78,13 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
     loop {
         debugger.resume()?;
         debugger.wait_stop()?;
-        // The count is set to 0 before it counts.
-        if when != When::Hashing || word(debugger, address)? > 0 {
+        let come = match when {
+            // The count is set to 0 before it counts.
+            When::Hashing => word(debugger, address)? > 0,
+            When::Faulted => word(debugger, address)? == Phase::Faulted.number(),
+            When::Opening => true,
+        };
+        if come {
             return debugger.clear_watchpoint(access, address);
         }
     }

@@ -257,16 +257,16 @@ impl Mirrors {
             .lines()
             .filter_map(|line| Some(line.strip_prefix('\'')?.split_once("/dists/")?.0));
         let bases: Vec<&str> = bases.collect();
-        let first = |name: &str| {
+        let first = |name: &str, usual: &str| {
             let found = bases.iter().find(|base| base.ends_with(name));
             found.map_or_else(
-                || format!("http://deb.debian.org{name}"),
+                || format!("http://{usual}{name}"),
                 |base| (*base).to_owned(),
             )
         };
         Self {
-            main: first("/debian"),
-            security: first("/debian-security"),
+            main: first("/debian", "ftp.debian.org"),
+            security: first("/debian-security", "security.debian.org"),
         }
     }
 }
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(mirrors.main, "https://mirror.example/debian");
         assert_eq!(mirrors.security, "https://mirror.example/debian-security");
         let usual = Mirrors::parse("'http://archive.example.com/ubuntu/dists/x/InRelease' a 0\n");
-        assert_eq!(usual.main, "http://deb.debian.org/debian");
-        assert_eq!(usual.security, "http://deb.debian.org/debian-security");
+        assert_eq!(usual.main, "http://ftp.debian.org/debian");
+        assert_eq!(usual.security, "http://security.debian.org/debian-security");
     }
 }

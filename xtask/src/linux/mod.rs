@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, panic, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -216,6 +216,15 @@ pub(crate) fn test(blob: Option<&Path>, machine: &provision::Setup) -> Result<Ta
     let plan = rows.map(|(row, scenario)| Ok((Kernel::fetch(row)?, scenario)));
     let records = prove(plan.collect::<Result<_>>()?, blob, machine)?;
     Ok(count(&records))
+}
+
+/// Returns each row's name and its kernel's own purgatory, or why there is none.
+pub(crate) fn stock_blobs() -> Vec<(&'static str, Result<Vec<u8>>)> {
+    let stock = |row: &Package| {
+        ensure!(fetch::is_possible(), "Debian's kernels come through apt");
+        Ok(Kernel::fetch(row)?.stock().bytes)
+    };
+    PACKAGES.iter().map(|row| (row.name, stock(row))).collect()
 }
 
 fn usage(path: &Path, error: impl fmt::Display) -> Failure {

@@ -32,6 +32,28 @@ purgatory_start:
     .size purgatory_start, . - purgatory_start
 
 # ---------------------------------------------------------------------------
+# 32 exception stubs, 9 bytes each.
+#   Each leaves on the stack what `Frame` describes: 15 registers, vector,
+#   error code (0 where the CPU pushes none), then the CPU's own frame.
+#   The CPU aligns RSP to 16 before its 5 words; 17 more keep it so.
+# Right behind the entry, so that all of them lie in one page (tables.rs).
+# Vectors with an error code: AMD64 manual volume 2, table 8-1.
+# ---------------------------------------------------------------------------
+    .balign 16
+x86_exception_stubs:
+    .set vector, 0
+    .rept 32
+    .if ((0x60227d00 >> vector) & 1) == 0
+    .byte 0x6a, 0               # push 0
+    .else
+    .byte 0x66, 0x90            # nop: every stub is 9 bytes
+    .endif
+    .byte 0x6a, vector          # push vector
+    jmp x86_exception           # in another section, so always with 4 bytes
+    .set vector, vector + 1
+    .endr
+
+# ---------------------------------------------------------------------------
 # x86_jump: starts the next kernel.
 #   on entry   the descriptor-table register image at {saved_idt} is the one
 #              found at entry, {handoff} holds 16 registers and rip
@@ -96,26 +118,9 @@ x86_guarded_fault:
     .size x86_guarded_call, . - x86_guarded_call
 
 # ---------------------------------------------------------------------------
-# 32 exception stubs, 16 bytes apart, and their common tail.
-#   Each leaves on the stack what `Frame` describes: 15 registers, vector,
-#   error code (0 where the CPU pushes none), then the CPU's own frame.
-#   The CPU aligns RSP to 16 before its 5 words; 17 more keep it so.
-# Vectors with an error code: AMD64 manual volume 2, table 8-1.
+# The common tail of the stubs.
 # ---------------------------------------------------------------------------
-    .section .text.x86_exception_stubs, "ax", @progbits
-    .balign 16
-x86_exception_stubs:
-    .set vector, 0
-    .rept 32
-    .balign 16
-    .if ((0x60227d00 >> vector) & 1) == 0
-    .byte 0x6a, 0               # push 0
-    .endif
-    .byte 0x6a, vector          # push vector
-    jmp x86_exception
-    .set vector, vector + 1
-    .endr
-
+    .section .text.x86_exception, "ax", @progbits
 x86_exception:
     cld
     push rax

@@ -40,9 +40,9 @@ const TSS_SELECTOR: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ri
 /// Gates: every exception of the architecture.
 const VECTORS: usize = 32;
 /// Bytes from one entry stub to the next.
-const STUB: u64 = 16;
-/// Double fault, machine check: one bit a vector.
-const OWN_STACK: u32 = 1 << 8 | 1 << 18;
+const STUB: u64 = 9;
+/// Double fault, machine check.
+const OWN_STACK: [usize; 2] = [8, 18];
 
 /// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5), as far as it is used.
 #[repr(C, packed(4))]
@@ -102,15 +102,18 @@ pub(super) fn install() {
         TSS | 103 | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
         tss >> 32,
     ];
-    let mut stub = address(&raw const x86_exception_stubs);
-    let mut own_stack = OWN_STACK;
+    // All stubs lie in one page, so only the lowest part of a gate changes.
+    let stub = address(&raw const x86_exception_stubs);
+    let mut low = GATE | stub & 0xffff | (stub & 0xffff_0000) << 32;
+    let high = stub >> 32;
     for gate in &mut tables.idt {
-        *gate = [
-            GATE | u64::from(own_stack & 1) << 32 | stub & 0xffff | (stub & 0xffff_0000) << 32,
-            stub >> 32,
-        ];
-        stub = stub.wrapping_add(STUB);
-        own_stack >>= 1;
+        *gate = [low, high];
+        low = low.wrapping_add(STUB);
+    }
+    for vector in OWN_STACK {
+        if let Some([low, _]) = tables.idt.get_mut(vector) {
+            *low |= 1 << 32;
+        }
     }
 
     let gdt = pointer(&raw const tables.gdt);
