@@ -15,9 +15,10 @@ use vm_memory::ByteValued;
 use crate::{
     boot::{Programs, machine, meaning, stopped},
     failure::Failure,
-    image::{Image, Memory, PAGE, page_up},
-    loader::{Kernel, Loaded, Segment, fill_digest},
+    image::{Image, Memory, page_up},
+    loader::{Kernel, Loaded, PAGE, Segment, fill_digest},
     manifest::Manifest,
+    record,
 };
 
 /// What to boot instead of the payload.
@@ -333,11 +334,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Reads an address, hexadecimal with 0x or decimal.
 fn address(text: &str) -> Result<u64, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    match parsed {
+    match record::number(text) {
         Ok(address) if address >= ADDRESS_LIMIT => {
             Err("no processor has memory there: addresses have 52 bits".to_owned())
         }

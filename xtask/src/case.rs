@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     boot::Facts,
-    image::{Image, Memory, PAGE, page_up},
-    loader::{Kernel, Loaded},
+    image::{Image, Memory, page_up},
+    loader::{Kernel, Loaded, PAGE},
     manifest::{Manifest, hex},
     record::set_field,
 };

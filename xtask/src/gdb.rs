@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::manifest::hex;
+
 /// Bytes in one memory packet: QEMU's packet limit is 4096 characters of hex.
 const CHUNK: usize = 1024;
 
@@ -74,7 +76,7 @@ impl Debugger {
     pub(crate) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
         let mut to = address;
         for part in bytes.chunks(CHUNK) {
-            self.accept(&format!("M{to:x},{:x}:{}", part.len(), encode(part)))?;
+            self.accept(&format!("M{to:x},{:x}:{}", part.len(), hex(part)))?;
             to += part.len() as u64;
         }
         Ok(())
@@ -100,7 +102,7 @@ impl Debugger {
     /// Changes one register.
     pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
         let number = register as usize;
-        self.accept(&format!("P{number:x}={}", encode(&value.to_le_bytes())))
+        self.accept(&format!("P{number:x}={}", hex(&value.to_le_bytes())))
     }
 
     /// Stops the guest at each access to the 32-bit word at `address` (virtual).
@@ -215,10 +217,6 @@ fn checksum(payload: &[u8]) -> u8 {
     payload.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
-fn encode(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn decode(hex: &str) -> Result<Vec<u8>> {
     ensure!(
         hex.len().is_multiple_of(2) && hex.is_ascii(),
@@ -274,7 +272,7 @@ mod tests {
     #[test]
     fn decodes_what_it_encodes() -> Result<()> {
         let bytes = [0x00, 0x7f, 0xff];
-        assert_eq!(decode(&encode(&bytes))?, bytes);
+        assert_eq!(decode(&hex(&bytes))?, bytes);
         assert!(decode("0").is_err());
         assert!(decode("zz").is_err());
         Ok(())

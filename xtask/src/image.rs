@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use purgatory_tests::{HARNESS, Move, Plan, Range};
 use zerocopy::IntoBytes;
 
-/// Bytes of a page.
-pub(crate) const PAGE: u64 = 4096;
+use crate::loader::PAGE;
+
 const MIB: u64 = 1 << 20;
 
 /// Where QEMU's `pc` machine stops to put RAM below 4 GiB.

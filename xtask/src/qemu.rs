@@ -438,6 +438,7 @@ impl Run {
             if Instant::now() >= moment {
                 return Ok(None);
             }
+            // Nothing tells when a child ends within a time: look again, until the deadline.
             thread::sleep(POLL);
         }
     }
@@ -466,8 +467,5 @@ fn quoted(path: &Path) -> String {
 
 /// Returns cargo's target directory.
 pub(crate) fn target_directory() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."));
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), PathBuf::from)
 }

@@ -7,7 +7,7 @@ use object::{
     write::elf::{FileHeader, SectionHeader, Sym, Writer},
 };
 
-use crate::arch::Arch;
+use crate::{arch::Arch, loader::PAGE};
 
 /// The global symbols of the blob: what the loader looks up, then ours.
 pub(crate) const SYMBOLS: [&str; 8] = [
@@ -20,9 +20,6 @@ pub(crate) const SYMBOLS: [&str; 8] = [
     "purgatory_status",
     "purgatory_verify",
 ];
-
-/// Sections are aligned to pages: the loader keeps their distance only then.
-const PAGE: u64 = 4096;
 
 /// Builds the file from the linked program and the bytes of its section.
 pub(crate) fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
@@ -104,6 +101,7 @@ pub(crate) fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         sh_size: bytes.len() as u64,
         sh_link: 0,
         sh_info: 0,
+        // To pages: the loader keeps the sections' distance only then.
         sh_addralign: PAGE,
         sh_entsize: 0,
     };

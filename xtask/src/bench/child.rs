@@ -122,6 +122,7 @@ pub(super) fn prove_stock(blob: &Path) -> Result<()> {
                 child.wait()?;
                 break None;
             }
+            // Nothing tells when a child ends within a time: look again, until the limit.
             thread::sleep(Duration::from_millis(5));
         };
         match (wrong, ended) {

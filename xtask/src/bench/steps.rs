@@ -17,8 +17,7 @@ use crate::{
     boot::{self, Programs, Ram},
     case,
     gdb::{Debugger, Register},
-    image::PAGE,
-    loader::{Kernel, Loaded},
+    loader::{Kernel, Loaded, PAGE},
     qemu::Run,
 };
 

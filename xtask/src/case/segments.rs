@@ -5,10 +5,7 @@ use anyhow::{Context, Result};
 use object::{Object, ObjectSegment};
 use purgatory_tests::{Range, cases::Layout};
 
-use crate::{
-    image::{PAGE, page_up},
-    manifest::Manifest,
-};
+use crate::{image::page_up, loader::PAGE, manifest::Manifest};
 
 /// Where the RAM disk of the cases lies.
 const RAM_DISK: u64 = 0x0200_0000;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use sha2::{Digest as _, Sha256};
 
-use crate::qemu::target_directory;
+use crate::{manifest::hex, qemu::target_directory, toolchain::cargo};
 
 /// Bytes that the second boot verifies: incompressible, so that neither kernel
 /// nor emulator can cheat, and most of what a purgatory hashes in practice.
@@ -32,8 +32,7 @@ impl Parts {
         let init = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let mut payload = vec![0; PAYLOAD];
         fastrand::Rng::with_seed(64).fill(&mut payload);
-        let digest = Sha256::digest(&payload);
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(&payload));
         let second = pack(&[("init", &init), (name(linux_init::PAYLOAD), &payload)])?;
         Ok(Self {
             init,
@@ -58,9 +57,8 @@ fn name(path: &str) -> &str {
 
 /// Builds the init as one static file: the archive has no C library.
 fn build_init() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory();
-    let status = Command::new(cargo)
+    let status = Command::new(cargo())
         .args([
             "build",
             "--quiet",
