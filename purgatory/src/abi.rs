@@ -25,8 +25,11 @@ pub struct Region {
     pub len: u64,
 }
 
-/// The whole table, in segment order.
+/// What the whole table says, in segment order.
 pub type Regions = [Region; REGION_COUNT];
+
+/// The table itself.
+pub type Table = [Exported<Region>; REGION_COUNT];
 
 /// A SHA-256 digest, as bytes.
 pub type Digest = [u8; 32];
@@ -148,8 +151,7 @@ impl Default for ExportedDigest {
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_sha_regions"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.regions"))]
 #[used]
-pub static REGIONS: [Exported<Region>; REGION_COUNT] =
-    [const { Exported::new(Region { start: 0, len: 0 }) }; REGION_COUNT];
+pub static REGIONS: Table = [const { Exported::new(Region { start: 0, len: 0 }) }; REGION_COUNT];
 
 /// Written by `kexec_calculate_store_digests()`.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_sha256_digest"))]
@@ -175,27 +177,17 @@ pub static CONFIG: Config = Config {
     uart_mmio: Exported::new(0),
 };
 
-/// Reads the region table.
-#[must_use]
-pub fn regions() -> Regions {
-    let mut regions = Regions::default();
-    for (region, exported) in regions.iter_mut().zip(&REGIONS) {
-        *region = exported.read();
-    }
-    regions
-}
-
 /// Returns the image that the loader described.
 #[must_use]
-pub fn loaded_image() -> Image {
+pub const fn loaded_image() -> Image<'static> {
     // SAFETY: the region table is filled only by a loader, which vouches for its
     // entries (README, assumption 1); an empty table claims nothing.
-    unsafe { Image::new(regions()) }
+    unsafe { Image::new(&REGIONS) }
 }
 
 const _: () = {
     assert!(size_of::<Region>() == 16);
-    assert!(size_of::<[Exported<Region>; REGION_COUNT]>() == 256);
+    assert!(size_of::<Table>() == 256);
     assert!(size_of::<ExportedDigest>() == 32);
     assert!(size_of::<Config>() == 48);
 };

@@ -4,10 +4,10 @@
 //! wrap, must lie where the machine can have memory, and must not start at 0.
 #![expect(unsafe_code, reason = "turns physical addresses into slices")]
 
-use core::{ptr, slice};
+use core::{marker::PhantomData, ptr, slice};
 
 use crate::{
-    abi::{Region, Regions},
+    abi::{Region, Table},
     arch,
 };
 
@@ -23,49 +23,72 @@ pub enum Flaw {
 }
 
 /// The memory image that waits for the next kernel, as its loader described it.
-pub struct Image(Regions);
+pub struct Image<'a>(&'a Table);
 
-impl Image {
+impl<'a> Image<'a> {
     /// Takes the region table as the description of this machine's memory.
     ///
     /// # Safety
-    /// For as long as the value lives, every region that passes the checks of
-    /// [`Image::slices`] is initialised memory that nobody writes; where one is
-    /// not mapped, the access ends in the exception handler and does not return.
+    /// For as long as the value lives, nobody writes the table, and every region
+    /// of it that passes the checks of [`Claim::memory`] is initialised memory
+    /// that nobody writes; where one is not mapped, the access ends in the
+    /// exception handler and does not return.
     #[must_use]
-    pub const unsafe fn new(regions: Regions) -> Self {
-        Self(regions)
+    pub const unsafe fn new(table: &'a Table) -> Self {
+        Self(table)
     }
 
-    /// Walks the regions in table order; an entry of length 0 is an empty slice,
-    /// whatever its start.
-    pub fn slices(&self) -> impl Iterator<Item = Result<&[u8], Flaw>> {
-        self.0.iter().map(|region| {
-            let len = length(region)?;
-            if len == 0 {
-                return Ok(&[][..]);
-            }
-            let start = ptr::with_exposed_provenance(usize::try_from(region.start).unwrap_or(0));
-            // SAFETY: `length` has checked that the region is not null and does
-            // not wrap; that it is readable is the promise made to `new`.
-            Ok(unsafe { slice::from_raw_parts(start, len) })
+    /// Walks the entries in use in table order; one of length 0 is not, whatever
+    /// its start.
+    pub fn claims(&self) -> impl Iterator<Item = Claim<'a>> {
+        (0..).zip(self.0).filter_map(|(index, entry)| {
+            let region = entry.read();
+            (region.len != 0).then_some(Claim {
+                index,
+                region,
+                memory: PhantomData,
+            })
         })
     }
 }
 
-/// Returns the length of a plausible region.
-fn length(region: &Region) -> Result<usize, Flaw> {
-    if region.len == 0 {
-        return Ok(0);
+/// An entry of the region table that says where memory is.
+pub struct Claim<'a> {
+    /// Its place in the table.
+    pub index: u32,
+    /// What it says.
+    region: Region,
+    memory: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Claim<'a> {
+    /// Returns what the loader wrote.
+    #[must_use]
+    pub const fn region(&self) -> Region {
+        self.region
     }
-    if region.start == 0 {
-        return Err(Flaw::StartsAtZero);
+
+    /// Returns the memory.
+    ///
+    /// # Errors
+    /// Says why there can be none.
+    // Called in three places; inlined, it costs 0.2 KB.
+    #[inline(never)]
+    pub fn memory(&self) -> Result<&'a [u8], Flaw> {
+        let Region { start, len } = self.region;
+        if start == 0 {
+            return Err(Flaw::StartsAtZero);
+        }
+        let end = start.checked_add(len).ok_or(Flaw::Wraps)?;
+        if end > arch::ADDRESS_LIMIT {
+            return Err(Flaw::TooHigh);
+        }
+        let start = usize::try_from(start).map_err(|_| Flaw::TooHigh)?;
+        let len = usize::try_from(len).map_err(|_| Flaw::TooHigh)?;
+        // SAFETY: it is not null and does not wrap; that it is readable and stays
+        // as it is was promised to `Image::new`, the only source of claims.
+        Ok(unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(start), len) })
     }
-    let end = region.start.checked_add(region.len).ok_or(Flaw::Wraps)?;
-    if end > arch::ADDRESS_LIMIT {
-        return Err(Flaw::TooHigh);
-    }
-    usize::try_from(region.len).map_err(|_| Flaw::TooHigh)
 }
 
 /// Widens a size; `usize` is at most 64 bits wide wherever this runs.

@@ -5,10 +5,10 @@
 //! that a tool that knows what was loaded can name the one that differs.
 
 use crate::{
-    abi::{self, EXPECTED_DIGEST, Exported, Region},
+    abi::{self, EXPECTED_DIGEST, Exported},
     arch,
     console::{bytes, decimal, hex, hex_digits, text},
-    memory::Flaw,
+    memory::{Claim, Flaw},
     sha256::{Backend, Sha256},
     status::STATUS,
     verify::{Refusal, Verified},
@@ -32,7 +32,7 @@ pub fn refused(refusal: &Refusal, backend: Backend) {
         }
         Refusal::BadRegion { index, flaw } => {
             text("region ");
-            decimal(crate::memory::wide(index));
+            decimal(index.into());
             text(" cannot be memory: ");
             text(match flaw {
                 Flaw::StartsAtZero => "it starts at 0\n",
@@ -65,10 +65,13 @@ pub struct Exception<'a> {
     pub base: u64,
     /// The address it was about, if it was about one.
     pub address: Option<u64>,
-    /// Names of the registers, three letters each, in the order of `registers`.
+    /// Names of the registers, three letters each, in the order of `registers`
+    /// and then of `others`.
     pub names: &'a str,
-    /// The registers worth showing.
+    /// The general registers.
     pub registers: &'a [u64],
+    /// What else is worth showing.
+    pub others: &'a [u64],
 }
 
 /// No blob is larger; what lies further from its start is somewhere else.
@@ -95,7 +98,7 @@ pub fn exception(exception: &Exception<'_>) {
         text(", address ");
         hex(address);
     }
-    for (index, value) in (0..).zip(exception.registers) {
+    for (index, value) in (0..).zip(exception.registers.iter().chain(exception.others)) {
         text(if index % 3 == 0 { "\n  " } else { "  " });
         text(entry(exception.names, 3, index));
         text(" ");
@@ -103,12 +106,13 @@ pub fn exception(exception: &Exception<'_>) {
     }
     text("\n");
     // Which claim of the loader led there.
-    for (index, claim) in used(&abi::regions()) {
+    for claim in abi::loaded_image().claims() {
+        let region = claim.region();
         if exception
             .address
-            .is_some_and(|address| address.wrapping_sub(claim.start) < claim.len)
+            .is_some_and(|address| address.wrapping_sub(region.start) < region.len)
         {
-            region(index, claim);
+            describe(&claim);
         }
     }
 }
@@ -154,25 +158,21 @@ fn measured(backend: Backend) {
 
 /// Lists the regions in use, then their fingerprints, four a line.
 fn regions(backend: Backend) {
-    let regions = abi::regions();
-    for (index, claim) in used(&regions) {
-        region(index, claim);
-    }
     let image = abi::loaded_image();
+    for claim in image.claims() {
+        describe(&claim);
+    }
     let mut column = 0;
-    for ((index, region), slice) in (0..).zip(&regions).zip(image.slices()) {
-        if region.len == 0 {
-            continue;
-        }
+    for claim in image.claims() {
         text(if column % 4 == 0 { "  sha256" } else { "" });
         text(" ");
-        decimal(index);
+        decimal(claim.index.into());
         text(" ");
         let mut digest = None;
         arch::guarded(|| {
             let mut hash = Sha256::new(backend);
-            if let Ok(slice) = slice {
-                hash.update(slice);
+            if let Ok(memory) = claim.memory() {
+                hash.update(memory);
                 digest = Some(hash.finish());
             }
         });
@@ -186,19 +186,15 @@ fn regions(backend: Backend) {
     text(if column % 4 == 0 { "" } else { "\n" });
 }
 
-fn region(index: u64, region: &Region) {
+fn describe(claim: &Claim<'_>) {
+    let region = claim.region();
     text("  region ");
-    decimal(index);
+    decimal(claim.index.into());
     text(" ");
     hex(region.start);
     text(" ");
     hex(region.len);
     text("\n");
-}
-
-/// The entries of a region table that are in use, with their index.
-fn used(regions: &[Region]) -> impl Iterator<Item = (u64, &Region)> {
-    (0..).zip(regions).filter(|(_, region)| region.len != 0)
 }
 
 /// Ticks of the clock in a microsecond, 0 where that cannot be told.

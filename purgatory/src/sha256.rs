@@ -122,11 +122,13 @@ impl Sha256 {
             self.flush();
         }
         self.pad(BLOCK.wrapping_sub(8));
-        self.fill(&bits.to_be_bytes());
+        if let Some(end) = self.partial.last_chunk_mut() {
+            *end = bits.to_be_bytes();
+        }
         self.flush();
         let mut digest = [0; 32];
         let (words, _) = digest.as_chunks_mut();
-        for (bytes, word) in words.iter_mut().zip(self.state) {
+        for (bytes, word) in words.iter_mut().zip(&self.state) {
             *bytes = word.to_be_bytes();
         }
         digest

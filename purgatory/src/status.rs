@@ -94,7 +94,6 @@ impl Status {
         self.bytes.write(0);
         self.cycles.write(0);
         self.region.write(0);
-        self.digest.write(&[0; 32]);
     }
 
     /// Notes that our own stack ran over: nothing computed on it can be trusted.
@@ -132,7 +131,8 @@ impl Status {
                         self.verdict.write(4);
                     }
                     Refusal::BadRegion { index, .. } => {
-                        self.region.write(u32::try_from(index).unwrap_or(u32::MAX));
+                        self.region.write(index);
+                        self.digest.write(&[0; 32]);
                         self.verdict.write(5);
                     }
                 }

@@ -4,7 +4,7 @@
 //! tests, in user space and between two kernels.
 
 use crate::{
-    abi::{Digest, REGION_COUNT},
+    abi::Digest,
     memory::{Flaw, Image, wide},
     sha256::{Backend, Sha256},
 };
@@ -40,7 +40,7 @@ pub enum Refusal {
     /// A region cannot be memory.
     BadRegion {
         /// Its index in the table.
-        index: usize,
+        index: u32,
         /// What is wrong with it.
         flaw: Flaw,
     },
@@ -53,18 +53,19 @@ pub enum Refusal {
 /// # Errors
 /// Says why the image must not be started.
 pub fn verify(
-    image: &Image,
+    image: &Image<'_>,
     expected: &Digest,
     backend: Backend,
     progress: fn(u64),
 ) -> Result<Verified, Refusal> {
-    let mut regions: [&[u8]; REGION_COUNT] = [&[]; REGION_COUNT];
-    for ((index, claim), region) in image.slices().enumerate().zip(&mut regions) {
-        *region = claim.map_err(|flaw| Refusal::BadRegion { index, flaw })?;
+    // Nothing is read before the whole table makes sense.
+    for claim in image.claims() {
+        let index = claim.index;
+        (claim.memory()).map_err(|flaw| Refusal::BadRegion { index, flaw })?;
     }
     let mut message = Sha256::new(backend);
     let mut bytes = 0;
-    for region in regions {
+    for region in image.claims().filter_map(|claim| claim.memory().ok()) {
         for piece in region.chunks(STRIDE) {
             message.update(piece);
             bytes = wide(piece.len()).wrapping_add(bytes);

@@ -9,7 +9,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use purgatory::{
-    abi::{Digest, EXPECTED_DIGEST, REGION_COUNT, REGIONS, Region, Regions},
+    abi::{Digest, EXPECTED_DIGEST, Exported, REGION_COUNT, REGIONS, Region, Regions},
     arch::{ADDRESS_LIMIT, BACKENDS},
     memory::{Flaw, Image},
     purgatory_verify,
@@ -49,9 +49,10 @@ thread_local! {
 /// Checks a table whose plausible regions are memory of this process.
 fn check(regions: Regions, expected: &Digest) -> Result<Verified, Refusal> {
     TOLD.take();
+    let table = regions.map(Exported::new);
     // SAFETY: the callers' tables describe memory that lives until they have the
     // answer; regions that are none are refused before they are read.
-    let image = unsafe { Image::new(regions) };
+    let image = unsafe { Image::new(&table) };
     verify(&image, expected, Backend::Portable, |bytes| {
         TOLD.with_borrow_mut(|told| told.push(bytes));
     })
@@ -131,9 +132,9 @@ fn refuses_a_region_that_cannot_be_memory() {
         (1, ADDRESS_LIMIT, TooHigh),
     ];
     for (start, len, flaw) in cases {
-        for index in 0..REGION_COUNT {
+        for index in 0..REGION_COUNT as u32 {
             let mut regions = [region(&good); REGION_COUNT];
-            regions[index] = Region { start, len };
+            regions[index as usize] = Region { start, len };
             assert_eq!(
                 check(regions, &[0; 32]),
                 Err(Refusal::BadRegion { index, flaw }),

@@ -32,10 +32,10 @@ purgatory_start:
     .size purgatory_start, . - purgatory_start
 
 # ---------------------------------------------------------------------------
-# 32 exception stubs, 9 bytes each.
-#   Each leaves on the stack what `Frame` describes: 15 registers, vector,
-#   error code (0 where the CPU pushes none), then the CPU's own frame.
-#   The CPU aligns RSP to 16 before its 5 words; 17 more keep it so.
+# 32 exception stubs, 4 bytes each, and their common tail.
+#   On the stack when {exception} is called, what `Frame` describes: 15
+#   registers, vector, error code (0 where the CPU pushes none), then the CPU's
+#   own frame. The CPU aligns RSP to 16 before its 5 words; 17 more keep it so.
 # Right behind the entry, so that all of them lie in one page (tables.rs).
 # Vectors with an error code: AMD64 manual volume 2, table 8-1.
 # ---------------------------------------------------------------------------
@@ -43,15 +43,54 @@ purgatory_start:
 x86_exception_stubs:
     .set vector, 0
     .rept 32
-    .if ((0x60227d00 >> vector) & 1) == 0
-    .byte 0x6a, 0               # push 0
+    push vector
+    .if (0x60227d00 >> vector) & 1
+    jmp x86_exception
     .else
-    .byte 0x66, 0x90            # nop: every stub is 9 bytes
+    jmp x86_exception_without_error
     .endif
-    .byte 0x6a, vector          # push vector
-    jmp x86_exception           # in another section, so always with 4 bytes
     .set vector, vector + 1
     .endr
+    .org x86_exception_stubs + 128      # an error where a jump became a long one
+x86_exception_without_error:
+    push [rsp]                  # the vector again, below the error code
+    and qword ptr [rsp + 8], 0
+x86_exception:
+    cld
+    push r15
+    push r14
+    push r13
+    push r12
+    push r11
+    push r10
+    push r9
+    push r8
+    push rbp
+    push rdi
+    push rsi
+    push rdx
+    push rcx
+    push rbx
+    push rax
+    mov rdi, rsp
+    call {exception}
+    pop rax
+    pop rbx
+    pop rcx
+    pop rdx
+    pop rsi
+    pop rdi
+    pop rbp
+    pop r8
+    pop r9
+    pop r10
+    pop r11
+    pop r12
+    pop r13
+    pop r14
+    pop r15
+    add rsp, 16
+    iretq
 
 # ---------------------------------------------------------------------------
 # x86_jump: starts the next kernel.
@@ -116,44 +155,3 @@ x86_guarded_fault:
     pop rbx
     ret
     .size x86_guarded_call, . - x86_guarded_call
-
-# ---------------------------------------------------------------------------
-# The common tail of the stubs.
-# ---------------------------------------------------------------------------
-    .section .text.x86_exception, "ax", @progbits
-x86_exception:
-    cld
-    push rax
-    push rcx
-    push rdx
-    push rbx
-    push rbp
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
-    mov rdi, rsp
-    call {exception}
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rbp
-    pop rbx
-    pop rdx
-    pop rcx
-    pop rax
-    add rsp, 16
-    iretq

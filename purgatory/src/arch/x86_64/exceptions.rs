@@ -66,23 +66,6 @@ fn report(frame: &Frame, earlier: u32) -> ! {
     if earlier > 0 {
         console::text("\n");
     }
-    let [
-        r15,
-        r14,
-        r13,
-        r12,
-        r11,
-        r10,
-        r9,
-        r8,
-        rdi,
-        rsi,
-        rbp,
-        rbx,
-        rdx,
-        rcx,
-        rax,
-    ] = frame.registers;
     report::exception(&report::Exception {
         vector: frame.vector,
         mnemonics: MNEMONICS,
@@ -90,11 +73,9 @@ fn report(frame: &Frame, earlier: u32) -> ! {
         place: frame.rip,
         base: machine::base(),
         address: (frame.vector == PAGE_FAULT).then_some(address),
-        names: "raxrbxrcxrdxrsirdirbprspripr8 r9 r10r11r12r13r14r15cr2",
-        registers: &[
-            rax, rbx, rcx, rdx, rsi, rdi, rbp, frame.rsp, frame.rip, r8, r9, r10, r11, r12, r13,
-            r14, r15, address,
-        ],
+        names: "raxrbxrcxrdxrsirdirbpr8 r9 r10r11r12r13r14r15riprspcr2",
+        registers: &frame.registers,
+        others: &[frame.rip, frame.rsp, address],
     });
     crate::finish()
 }

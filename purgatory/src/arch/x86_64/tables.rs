@@ -40,7 +40,7 @@ const TSS_SELECTOR: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ri
 /// Gates: every exception of the architecture.
 const VECTORS: usize = 32;
 /// Bytes from one entry stub to the next.
-const STUB: u64 = 9;
+const STUB: u64 = 4;
 /// Double fault, machine check.
 const OWN_STACK: [usize; 2] = [8, 18];
 
