@@ -39,13 +39,16 @@ pub(crate) struct Blob {
 
 /// Flags of everything freestanding. They start from nothing: `RUSTFLAGS` would
 /// replace them, so it is refused.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 8] = [
     "-Crelocation-model=pic",
     // Without it, LLVM reaches memcpy and exported statics through a GOT.
     "-Zrelax-elf-relocations=yes",
-    // 0.7 KB; the unrolled one is 10 KB and does not fit.
+    // The unrolled one is 10 KB and does not fit.
     "--cfg=sha2_backend=\"soft\"",
     "--cfg=sha2_backend_soft=\"compact\"",
+    // Unrolls its rounds by four: 1.3 KB instead of 0.7, a seventh faster. Only what
+    // is not built for size is unrolled at all.
+    "-Cllvm-args=-partial-unrolling-threshold=300",
     "-Clinker-flavor=ld.lld",
     "-Clink-arg=--no-dynamic-linker",
     "-Cstrip=none",
@@ -124,7 +127,10 @@ pub(crate) fn compile(
     let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, flags)?;
     command.args(["--package", package, "--bin", package]);
     if let Some(object) = object {
-        command.args(["--", &format!("--emit=obj={}", object.display())]);
+        // The whole program is optimised with the flags of this last, tiny crate,
+        // and "z" would leave out passes that only touch what asks for speed.
+        command.args(["--", "-Copt-level=3"]);
+        command.arg(format!("--emit=obj={}", object.display()));
     }
     process::output(&mut command).with_context(|| format!("{package} does not build"))?;
     let folder = folder(toolchain).join(arch.target());
