@@ -252,6 +252,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         consoles::CASES,
         actions::CASES,
         exceptions::CASES,
+        exceptions::INTERRUPTS,
     ]
     .into_iter()
     .flatten()

@@ -1,14 +1,14 @@
 //! Exceptions raised while the image is hashed, one of each kind that a broken
 //! machine or a broken loader leads to.
 
-use super::{Act, BOTH, Case, Damage, Expect, INTACT, When};
+use super::{Act, BOTH, Case, Damage, Expect, INTACT, Profile, When};
 
 /// The report on one, and how the machine ends.
 macro_rules! report {
-    ($first:literal) => {
+    ($($first:literal),+) => {
         concat!(
             "purgatory: exception ",
-            $first,
+            $($first,)+
             "\n",
             include_str!("../../golden/registers.txt"),
             "{ending}\n"
@@ -67,7 +67,29 @@ pub(super) const IN_THE_HANDLER_OF_THE_HANDLER: Case = raised(
     "",
 );
 
-/// All of them.
+/// `int` with each of these vectors: what comes through its gate is what the CPU
+/// sends, but for the error code, which `int` never pushes.
+macro_rules! interrupts {
+    ($($vector:literal $mnemonic:literal),+) => {
+        &[$(Case {
+            profiles: &[Profile::Legacy],
+            ..raised(
+                concat!("exception-by-int-", $vector),
+                &[(When::Hashing, Act::Run(&[0xcd, $vector]))],
+                report!($vector, " #", $mnemonic, ", error 0x0, at purgatory_start+{verify+2}"),
+            )
+        }),+]
+    };
+}
+
+/// Every vector of the architecture that has no error code, but for NMI, #UD and
+/// #MC, which can be had for real.
+pub(super) const INTERRUPTS: &[Case] = interrupts![
+    0 "DE", 1 "DB", 3 "BP", 4 "OF", 5 "BR", 7 "NM", 9 "MF", 15 "..", 16 "MF", 19 "XF", 20 "VE",
+    22 "..", 23 "..", 24 "..", 25 "..", 26 "..", 27 "..", 28 "..", 31 ".."
+];
+
+/// All others.
 pub(super) const CASES: &[Case] = &[
     raised(
         "exception-divide",
