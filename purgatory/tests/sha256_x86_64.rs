@@ -1,6 +1,7 @@
-//! The assembly backends against the `sha2` crate and NIST's vectors.
+//! The assembly backends against the `sha2` crate: what no message can show.
 //!
-//! They are called directly, as the blob calls them. A backend that this CPU
+//! They are called directly, as the blob calls them; NIST's vectors run through
+//! them in vectors.rs. A backend that this CPU
 //! cannot run is skipped, and says so.
 #![cfg(target_arch = "x86_64")]
 
@@ -113,49 +114,6 @@ proptest! {
             prop_assert_eq!(&bytes, &before, "{} and its input", backend.name);
         }
     }
-}
-
-#[test]
-fn computes_nists_monte_carlo_chain() {
-    let file = include_str!("sha256-monte.txt");
-    let mut lines = file.lines().filter(|line| !line.starts_with('#'));
-    let seed = lines.next().and_then(|line| line.strip_prefix("seed "));
-    let rounds: Vec<_> = lines
-        .map(|line| line.split_once(' ').expect("round and digest").1)
-        .collect();
-    assert_eq!(rounds.len(), 100);
-    for backend in backends("Monte Carlo") {
-        let mut seed = parse(seed.expect("a seed"));
-        for (round, expected) in rounds.iter().enumerate() {
-            let mut last = [seed; 3];
-            for _ in 0..1000 {
-                last = [last[1], last[2], digest(backend, &last)];
-            }
-            seed = last[2];
-            assert_eq!(seed, parse(expected), "{}, round {round}", backend.name);
-        }
-    }
-}
-
-/// Hashes three digests.
-fn digest(backend: Backend, message: &[[u8; 32]; 3]) -> [u8; 32] {
-    let mut padded = [[0; 64]; 2];
-    let bytes = padded.as_flattened_mut();
-    bytes[..96].copy_from_slice(message.as_flattened());
-    bytes[96] = 0x80;
-    bytes[120..].copy_from_slice(&(96 * 8_u64).to_be_bytes());
-    let mut state = INITIAL;
-    backend.compress(&mut state, &padded);
-    let mut digest = [0; 32];
-    for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
-    }
-    digest
-}
-
-fn parse(hex: &str) -> [u8; 32] {
-    assert_eq!(hex.len(), 64);
-    std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex"))
 }
 
 #[test]

@@ -142,13 +142,10 @@ fn refuses_a_changed_bit_of_any_byte() -> Outcome {
 
 #[test]
 fn computes_nists_monte_carlo_chain() -> Outcome {
-    let file = include_str!("../../../purgatory/tests/sha256-monte.txt");
-    let mut lines = file.lines().filter(|line| !line.starts_with('#'));
-    let seed = lines.next().and_then(|line| line.strip_prefix("seed "));
-    let seed = parse(seed.unwrap());
-    let rounds: Vec<Digest> = lines
-        .map(|line| parse(line.split_once(' ').unwrap().1))
-        .collect();
+    let file = include_str!("../../../purgatory/tests/vectors/SHA256Monte.rsp");
+    let values = |key| file.lines().filter_map(move |line| line.strip_prefix(key));
+    let seed = parse(values("Seed = ").next().unwrap());
+    let rounds: Vec<Digest> = values("MD = ").map(parse).collect();
     assert_eq!(rounds.len(), 100);
     each_backend(|blob, backend| {
         let mut seed = seed;
