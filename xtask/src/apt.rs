@@ -14,12 +14,12 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    process, progress,
-    qemu::target_directory,
+    process, progress, target_directory,
     toolchain::{numbers, search_path},
 };
 
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// The keys of Debian's archives, as every Debian has them.
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SOURCES: &str = "/etc/apt/sources.list.d";
 
 /// Something to install.

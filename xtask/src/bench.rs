@@ -32,7 +32,7 @@ use crate::{
     failure::Failure,
     linux, progress,
     provision::{Setup, Task},
-    qemu::{self, target_directory},
+    qemu, target_directory,
     userspace::{self, Ours, Stock},
 };
 use child::Kind;

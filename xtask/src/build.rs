@@ -16,7 +16,7 @@ use crate::{
     arch::Arch,
     map, process, proof,
     provision::{Setup, Task},
-    root,
+    root, target_directory,
     toolchain::{Core, Toolchain},
     wrap,
 };
@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
 
 /// Where the files go when nobody says otherwise.
 pub(crate) fn default_folder() -> PathBuf {
-    root().join("target/purgatory")
+    target_directory().join("purgatory")
 }
 
 /// Name of the linked program, beside the file for the kernel.
@@ -111,9 +111,7 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
 
 /// Where freestanding code is compiled: a folder for each origin of `core`.
 fn folder(toolchain: &Toolchain) -> PathBuf {
-    root()
-        .join("target")
-        .join(format!("freestanding-{}", toolchain.core))
+    target_directory().join(format!("freestanding-{}", toolchain.core))
 }
 
 /// Compiles one freestanding package and returns the linked program.

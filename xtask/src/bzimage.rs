@@ -16,9 +16,8 @@ use crate::{
     boot::{Programs, machine, meaning, stopped},
     failure::Failure,
     image::{Image, Memory, page_up},
-    loader::{Kernel, Loaded, PAGE, Segment, fill_digest},
+    loader::{self, Kernel, Loaded, PAGE, Segment, fill_digest},
     manifest::Manifest,
-    record,
 };
 
 /// What to boot instead of the payload.
@@ -48,7 +47,7 @@ pub(crate) struct Options {
     )]
     pub(crate) memory: u64,
     /// Where the purgatory goes, instead of as high as it fits
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = loader::place)]
     pub(crate) at: Option<u64>,
     /// Pass as soon as the console shows this, instead of when the guest powers off
     #[arg(long, value_name = "TEXT", requires = "kernel")]
@@ -70,9 +69,6 @@ const ENTRY_64: u64 = 0x200;
 const SETUP_HEADER: usize = 0x1f1;
 /// `type_of_loader` of a kexec: 0xd, version 0.
 const LOADER_KEXEC: u8 = 0xd0;
-
-/// The end of physical memory: MAXPHYADDR is 52 at most (Intel SDM, volume 3A, 4.1.4).
-const ADDRESS_LIMIT: u64 = 1 << 52;
 
 /// A bzImage that a 64-bit kexec takes.
 struct BzImage {
@@ -330,16 +326,4 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path)
         .with_context(|| format!("cannot read {}", path.display()))
         .map_err(|error| Failure::Usage(format!("{error:#}")).into())
-}
-
-/// Reads an address, hexadecimal with 0x or decimal.
-fn address(text: &str) -> Result<u64, String> {
-    match record::number(text) {
-        Ok(address) if address >= ADDRESS_LIMIT => {
-            Err("no processor has memory there: addresses have 52 bits".to_owned())
-        }
-        Ok(address) if address % PAGE == 0 => Ok(address),
-        Ok(_) => Err("a loader places segments at whole pages of 4096 bytes".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
 }

@@ -27,8 +27,7 @@ use clap::ValueEnum as _;
 use crate::arch::Arch;
 use crate::build;
 use crate::failure::Failure;
-use crate::loader::{self, File, Kernel, Layout, LoadError, PAGE};
-use crate::record;
+use crate::loader::{self, File, Kernel, Layout, LoadError};
 use finding::{Finding, Verdict};
 use promises::{LOADER, OWN, Promise};
 
@@ -53,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VERSION")]
     kernel: Option<Kernel>,
     /// Loads at this address too
-    #[arg(long, value_name = "ADDR", value_parser = parse_page)]
+    #[arg(long, value_name = "ADDR", value_parser = loader::place)]
     load_at: Option<u64>,
     /// The linked program, for the names of functions [default:
     /// purgatory-x86_64.elf in the blob's folder]
@@ -110,15 +109,6 @@ pub(crate) fn accept(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Reads the linked program that the build leaves beside a blob, if it is there.
 fn linked_beside(blob: &Path) -> Option<Vec<u8>> {
     fs::read(blob.with_file_name(build::linked_name(Arch::X86_64))).ok()
-}
-
-/// Reads an address in C's notation.
-fn parse_page(text: &str) -> Result<u64, String> {
-    let address = record::number(text).map_err(|error| error.to_string())?;
-    if address == 0 || !address.is_multiple_of(PAGE) {
-        return Err("the kernel loads at multiples of 0x1000 only".into());
-    }
-    Ok(address)
 }
 
 /// A blob with what it is judged by.

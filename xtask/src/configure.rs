@@ -84,8 +84,6 @@ const COM_PORTS: [u16; 4] = [0x3f8, 0x2f8, 0x3e8, 0x2e8];
 const FULL_SPEED: u32 = 115_200;
 /// Ports that an 8250 takes.
 const UART_PORTS: u64 = 8;
-/// Physical addresses have at most 52 bits (AMD64 manual volume 2, section 5.1).
-const ADDRESS_LIMIT: u64 = 1 << 52;
 
 /// Runs `cargo xtask configure`.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -321,7 +319,7 @@ fn console(text: &str) -> Result<Console, String> {
         let address = number(place).map_err(|error| error.to_string())?;
         return if address == 0 || !address.is_multiple_of(4) {
             Err("registers are 32-bit words: give a multiple of 4, not 0".to_owned())
-        } else if address >= ADDRESS_LIMIT {
+        } else if address >= loader::ADDRESS_LIMIT {
             Err("no physical address has more than 52 bits".to_owned())
         } else {
             Ok(Console::Memory(address))

@@ -18,13 +18,30 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, record};
 
 pub(crate) use digest::{Segment, fill_digest};
 pub(crate) use file::{File, Relocation, Section, Symbol};
 
 /// `PAGE_SIZE`, the granularity of every segment.
 pub(crate) const PAGE: u64 = 4096;
+
+/// Physical addresses have at most 52 bits (AMD64 manual volume 2, section 5.1).
+pub(crate) const ADDRESS_LIMIT: u64 = 1 << 52;
+
+/// Reads an address where a loader could place a segment, as C writes numbers.
+pub(crate) fn place(text: &str) -> Result<u64, String> {
+    let address = record::number(text).map_err(|error| error.to_string())?;
+    if address == 0 || !address.is_multiple_of(PAGE) {
+        return Err("a loader places segments at whole pages, and not at 0: \
+                    give a multiple of 0x1000"
+            .to_owned());
+    }
+    if address >= ADDRESS_LIMIT {
+        return Err("no processor has memory there: addresses have 52 bits".to_owned());
+    }
+    Ok(address)
+}
 
 /// A limit of ours on the buffer, far above any purgatory: the kernel would
 /// ask `vzalloc` for whatever a hostile file adds up to.

@@ -111,3 +111,10 @@ fn root() -> PathBuf {
         .parent()
         .map_or_else(PathBuf::new, Path::to_path_buf)
 }
+
+/// The folder that everything goes to: cargo's own.
+fn target_directory() -> PathBuf {
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let folder = chosen.unwrap_or_else(|| root().join("target"));
+    std::path::absolute(&folder).unwrap_or(folder)
+}

@@ -25,6 +25,7 @@ use rustix::process::{Pid, Signal};
 use crate::channel::{Channel, Heard, Wait, last_lines};
 use crate::gdb::Debugger;
 use crate::qmp::Monitor;
+use crate::target_directory;
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
@@ -463,9 +464,4 @@ impl Drop for Run {
 /// Doubles commas: QEMU ends an option's value at a single one.
 fn quoted(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
-}
-
-/// Returns cargo's target directory.
-pub(crate) fn target_directory() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), PathBuf::from)
 }

@@ -87,7 +87,7 @@ fn exits_2_when_there_is_nothing_to_judge() {
             "a similar value exists: '6.12'",
         ),
         (&[&blob, "--elf", &missing], "cannot read"),
-        (&[&blob, "--load-at", "0x3001"], "multiples of 0x1000 only"),
+        (&[&blob, "--load-at", "0x3001"], "give a multiple of 0x1000"),
         (&[], "<FILE>"),
     ];
     for (arguments, says) in cases {

@@ -140,7 +140,7 @@ const ROWS: &[Row] = &[
         "boot --kernel @/linux --at 0x123",
         Tools::None,
         2,
-        &["whole pages of 4096 bytes"],
+        &["whole pages", "give a multiple of 0x1000"],
     ),
     (
         "boot --kernel @/linux --memory 7 --blob @/green",

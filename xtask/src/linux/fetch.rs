@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::apt::KEYRING;
 use crate::process;
-use crate::qemu::target_directory;
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+use crate::target_directory;
 
 /// The option of a source whose signature cannot be verified.
 const TRUSTED: &str = "trusted=yes";

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use sha2::{Digest as _, Sha256};
 
-use crate::{manifest::hex, qemu::target_directory, toolchain::cargo};
+use crate::{manifest::hex, target_directory, toolchain::cargo};
 
 /// Bytes that the second boot verifies: incompressible, so that neither kernel
 /// nor emulator can cheat, and most of what a purgatory hashes in practice.

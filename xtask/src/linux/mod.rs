@@ -30,7 +30,7 @@ use vmlinux::Slot;
 
 use crate::arch::Arch;
 use crate::failure::Failure;
-use crate::qemu::target_directory;
+use crate::target_directory;
 use crate::test::Tally;
 use crate::{build, progress, provision};
 
