@@ -1,6 +1,8 @@
 //! Consoles: each alone, all, none, and those that do not work; and verbosity.
 
-use super::{Act, Case, Config, Console, INTACT, Layout, MISMATCH, UART_PAGE, UNMAPPED, When};
+use super::{
+    Act, BOTH, Case, Config, Console, INTACT, Layout, MISMATCH, UART_PAGE, UNMAPPED, When,
+};
 
 /// What the blob is built with.
 pub(super) const DEFAULTS: Config = Config {
@@ -176,12 +178,14 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "verbose",
+        profiles: BOTH,
         config: Some(VERBOSE),
         says: include_str!("../../golden/verbose.txt"),
         ..INTACT
     },
     Case {
         name: "verbose-nmi",
+        profiles: BOTH,
         config: Some(VERBOSE),
         acts: &[(When::Hashing, Act::Nmi)],
         says: "purgatory: verifying\n\
@@ -191,6 +195,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "verbose-refusal",
+        profiles: BOTH,
         config: Some(VERBOSE),
         says: concat!(
             "purgatory: verifying\n",
@@ -200,6 +205,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "verbose-refusal-on-screen",
+        profiles: BOTH,
         devices: &["-vga", "std"],
         config: Some(Config {
             consoles: &[Console::Screen],
@@ -215,6 +221,7 @@ pub(super) const CASES: &[Case] = &[
     // By instructions, each 4 ns, not by the host's clock: always as long.
     Case {
         name: "verbose-long-check",
+        profiles: BOTH,
         cpu: "qemu64",
         devices: &["-icount", "shift=2,sleep=off"],
         layout: Layout::Large(32),
