@@ -229,7 +229,24 @@ fn output(command: &mut Command) -> String {
 }
 
 #[test]
+fn the_tables_say_what_they_are_before_anybody_writes_them() {
+    assert_eq!(CONFIG.magic.read(), Config::MAGIC);
+    assert_eq!(CONFIG.version.read(), Config::VERSION);
+    assert_eq!(CONFIG.size.read() as usize, size_of::<Config>());
+    // Refuses on COM1 and port 0xE9, and halts.
+    let consoles = Config::CONSOLE_PORT | Config::CONSOLE_DEBUG;
+    assert_eq!(CONFIG.consoles.read(), consoles);
+    assert_eq!(CONFIG.uart_port.read(), 0x3f8);
+    assert_eq!(CONFIG.uart_divisor.read(), 0);
+    assert_eq!(CONFIG.verbosity.read(), 0);
+    assert_eq!(CONFIG.on_refusal.read(), Config::HALT);
+    assert_eq!(CONFIG.delay.read(), 0);
+}
+
+#[test]
 fn c_and_rust_agree_on_every_layout_and_constant() {
+    // The only test here that writes it.
+    assert_eq!(STATUS.phase.read(), 0, "of a purgatory that never ran");
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("layout");
     output(

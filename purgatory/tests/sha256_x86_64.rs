@@ -12,7 +12,10 @@ use std::{
 
 use memmap2::{MmapMut, MmapOptions};
 use proptest::{collection::vec, prelude::*};
-use purgatory::arch::x86_64::sha256::{sha256_compress_avx2, sha256_compress_shani};
+use purgatory::{
+    arch::x86_64::sha256::{sha256_compress_avx2, sha256_compress_shani},
+    sha256::Sha256,
+};
 use sha2::block_api::compress256;
 
 type State = [u32; 8];
@@ -160,33 +163,70 @@ struct Registers {
     vector: [[u128; 2]; 16],
 }
 
+impl Registers {
+    /// Finds what a call with up to three blocks leaves.
+    ///
+    /// # Safety
+    /// The CPU has AVX2, and what `compress` needs.
+    unsafe fn after(compress: Compress, count: usize) -> Self {
+        let mut found = Self {
+            kept: [0; 6],
+            vector: [[0; 2]; 16],
+        };
+        let blocks = [[0x5a; 64]; 3];
+        let (state, blocks) = (&mut INITIAL.clone(), blocks[..count].as_ptr());
+        // SAFETY: the pointers are to locals; the rest is the caller's promise.
+        unsafe { observe(compress, state, blocks, count, &raw mut found) };
+        found
+    }
+}
+
+/// Returns the backends whose registers can be seen here.
+fn observable(test: &str) -> impl Iterator<Item = Backend> {
+    if !has_avx2() {
+        let why = "this CPU lacks AVX2 to see them with";
+        _ = writeln!(stderr(), "{test}: skipped: {why}");
+    }
+    backends(test).filter(|_| has_avx2())
+}
+
+/// Hashes as the library does: by the number of a backend.
+///
+/// # Safety
+/// As for `compress`.
+unsafe extern "sysv64" fn update<const NUMBER: u32>(
+    _: *mut State,
+    blocks: *const Block,
+    count: usize,
+) {
+    let backend = purgatory::sha256::Backend::from_number(NUMBER).expect("a backend");
+    // SAFETY: the caller's promise.
+    let blocks = unsafe { std::slice::from_raw_parts(blocks, count) };
+    Sha256::new(backend).update(blocks.as_flattened());
+}
+
+#[test]
+fn a_backend_runs_its_own_code() {
+    for backend in observable("own code") {
+        let update = match backend.name {
+            "SHA-NI" => update::<3>,
+            _ => update::<2>,
+        };
+        // SAFETY: `observable` hands out only what the CPU has.
+        let found = unsafe { Registers::after(update, 1) };
+        // The code around it takes no more than the first few for itself.
+        let cleared = [10, 15].map(|number: usize| found.vector[number][0] == 0);
+        let expected = [10, 15].map(|number| number < backend.used);
+        assert_eq!(cleared, expected, "{}", backend.name);
+    }
+}
+
 #[test]
 fn keeps_registers_and_leaves_no_vector_state() {
-    if !has_avx2() {
-        _ = writeln!(
-            stderr(),
-            "registers: skipped: this CPU lacks AVX2 to see them with"
-        );
-        return;
-    }
-    for backend in backends("registers") {
+    for backend in observable("registers") {
         for count in 1..=3 {
-            let mut found = Registers {
-                kept: [0; 6],
-                vector: [[0; 2]; 16],
-            };
-            let blocks = [[0x5a; 64]; 3];
-            // SAFETY: 1. the pointers are to locals; 2. the CPU has the backend;
-            // 3. the CPU has AVX2.
-            unsafe {
-                observe(
-                    backend.compress,
-                    &mut INITIAL.clone(),
-                    blocks.as_ptr(),
-                    count,
-                    &raw mut found,
-                )
-            };
+            // SAFETY: `observable` hands out only what the CPU has.
+            let found = unsafe { Registers::after(backend.compress, count) };
             assert_eq!(found.kept, [1, 2, 3, 4, 5, 6], "{}", backend.name);
             for (number, [low, high]) in found.vector.into_iter().enumerate() {
                 let unused = number >= backend.used && low == u128::MAX;

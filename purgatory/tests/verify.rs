@@ -4,7 +4,7 @@
 use std::{
     array,
     cell::RefCell,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -99,11 +99,16 @@ fn compares_every_bit_of_the_digest() {
     let memory = memory();
     let computed = digest(pieces(&memory));
     for bit in 0..256 {
-        let mut expected = computed;
-        expected[bit / 8] ^= 1 << (bit % 8);
-        let found = check(table(pieces(&memory)), &expected);
-        let bytes = 200;
-        assert_eq!(found, Err(Refusal::Mismatch { bytes, computed }));
+        // Alone, and with that bit of the next word, which must not make up for it.
+        for bits in [&[bit][..], &[bit, (bit + 64) % 256]] {
+            let mut expected = computed;
+            for bit in bits {
+                expected[bit / 8] ^= 1 << (bit % 8);
+            }
+            let found = check(table(pieces(&memory)), &expected);
+            let bytes = 200;
+            assert_eq!(found, Err(Refusal::Mismatch { bytes, computed }));
+        }
     }
 }
 
@@ -145,6 +150,21 @@ fn refuses_a_region_that_cannot_be_memory() {
     }
 }
 
+/// The entry behind it ends the check, so that nothing is read there.
+#[test]
+#[cfg_attr(miri, ignore = "a slice of memory that is none")]
+fn a_region_may_end_where_addresses_do() {
+    let mut regions = Regions::default();
+    regions[0] = Region {
+        start: ADDRESS_LIMIT - 4096,
+        len: 4096,
+    };
+    regions[1] = Region { start: 0, len: 1 };
+    let (index, flaw) = (1, Flaw::StartsAtZero);
+    let refusal = Refusal::BadRegion { index, flaw };
+    assert_eq!(check(regions, &[0; 32]), Err(refusal));
+}
+
 #[test]
 fn never_looks_at_the_start_of_an_empty_entry() {
     let memory = memory();
@@ -169,6 +189,10 @@ fn an_empty_table_needs_the_digest_of_nothing() {
         let refusal = Refusal::TableWiped { computed: digest };
         assert_eq!(check(Regions::default(), &other), Err(refusal));
     }
+    // A single byte is something.
+    let computed = Sha256::digest([0]).into();
+    let refusal = Refusal::Mismatch { bytes: 1, computed };
+    assert_eq!(check(table([&[0]]), &digest), Err(refusal));
 }
 
 #[test]
@@ -234,11 +258,15 @@ struct Record {
     bytes: u64,
 }
 
-/// Calls the exported function as a loader would: through the exported tables.
-/// They are one for the whole process.
-fn call(regions: Regions, expected: Digest, backend: u32) -> (Record, u32, Digest) {
+/// Has the exported tables and the record to itself: they are one for the whole process.
+fn alone() -> MutexGuard<'static, ()> {
     static TABLES: Mutex<()> = Mutex::new(());
-    let _alone = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    TABLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Calls the exported function as a loader would: through the exported tables.
+fn call(regions: Regions, expected: Digest, backend: u32) -> (Record, u32, Digest) {
+    let _alone = alone();
     for (exported, region) in REGIONS.iter().zip(regions) {
         exported.write(region);
     }
@@ -286,8 +314,35 @@ fn the_record_tells_how_a_check_ended() {
         let (found, _, digest) = call(regions, expected, backend);
         assert_eq!((found, digest), (promised, computed));
     }
-    let (found, index, _) = call(bad, right, backend);
+    let (found, index, digest) = call(bad, right, backend);
     assert_eq!((found, index), (ended(1, Phase::Refused, 5, 0), 1));
+    assert_eq!(digest, [0; 32], "of a check that never hashed");
+}
+
+#[test]
+fn a_check_begins_with_nothing_of_the_last_one() {
+    let _alone = alone();
+    let words = [&STATUS.verdict, &STATUS.region];
+    let longs = [&STATUS.bytes, &STATUS.cycles];
+    words.iter().for_each(|word| word.write(7));
+    longs.iter().for_each(|long| long.write(7));
+    STATUS.begin(Backend::Avx2);
+    assert_eq!(words.map(Exported::read), [0; 2]);
+    assert_eq!(longs.map(Exported::read), [0; 2]);
+    assert_eq!(STATUS.phase.read(), Phase::Verifying.number());
+    assert_eq!(STATUS.backend.read(), Backend::Avx2.number());
+}
+
+#[test]
+fn the_record_tells_what_else_ended_the_trip() {
+    let _alone = alone();
+    let ended = || (STATUS.phase.read(), STATUS.verdict.read());
+    STATUS.faulted(14, 2, 0x1234, 0x7000);
+    let about = [&STATUS.vector, &STATUS.error, &STATUS.rip, &STATUS.cr2];
+    assert_eq!(about.map(Exported::read), [14, 2, 0x1234, 0x7000]);
+    assert_eq!(ended(), (Phase::Faulted.number(), 6));
+    STATUS.overflowed();
+    assert_eq!(ended(), (Phase::Refused.number(), 7));
 }
 
 #[test]
@@ -300,4 +355,11 @@ fn a_number_that_is_no_backend_checks_nothing() {
     for backend in BACKENDS {
         assert_eq!(Backend::from_number(backend.number()), Some(*backend));
     }
+}
+
+#[test]
+fn backends_have_names() {
+    let backends = [Backend::Portable, Backend::Avx2, Backend::ShaNi];
+    let names = backends.map(Backend::name);
+    assert_eq!(names, ["portable", "avx2", "sha-ni"]);
 }

@@ -328,7 +328,8 @@ mod tests {
         assert_eq!(size("4096"), Ok(4096));
         assert_eq!(size("64K"), Ok(64 << 10));
         assert_eq!(size("256M"), Ok(256 << 20));
-        for wrong in ["", "K", "1", "0", "6000M", "1G"] {
+        assert_eq!(size("4096M"), Ok(4 << 30));
+        for wrong in ["", "K", "1", "0", "2K", "4097M", "1G"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }

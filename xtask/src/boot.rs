@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use purgatory::status::{Phase, Status};
 use purgatory_tests::{
     EXIT_PORT, TALK_PORT,
@@ -181,7 +181,7 @@ pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) ->
             let trace = trace::Trace::read(&traced)?;
             judge::judge(case, &run, &ram, &prepared, &observed, &trace)
         })
-        .with_context(|| format!("{}\n{}", boot.name(), run.report()))?;
+        .map_err(|error| run.failure(format!("{}: {error:#}", boot.name())))?;
     run.text("talk")
 }
 

@@ -84,3 +84,17 @@ pub(crate) const fn describe(vector: u64) -> Exception {
         _ => row("?", "reserved vector", BUG),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vector_has_its_mnemonic() {
+        let mnemonics = (0..32).map(|vector| describe(vector).mnemonic);
+        assert_eq!(
+            mnemonics.collect::<Vec<_>>().join(" "),
+            "DE DB NMI BP OF BR UD NM DF MF TS NP SS GP PF ? MF AC MC XF VE CP ? ? ? ? ? ? HV VC SX ?"
+        );
+    }
+}

@@ -29,6 +29,9 @@ use crate::target_directory;
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
+/// How a report begins, once for every channel.
+const REPORT: &str = "--- last lines of ";
+
 /// How often an ended process is looked for.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -393,8 +396,12 @@ impl Run {
         Ok(self.channel(channel)?.text())
     }
 
-    /// Makes an error of `why` and the report.
+    /// Makes an error of `why` and the report, unless it comes with one.
     pub(crate) fn failure(&self, why: impl Display) -> anyhow::Error {
+        let why = why.to_string();
+        if why.contains(REPORT) {
+            return anyhow::anyhow!(why);
+        }
         anyhow::anyhow!("{why}\n{}", self.report())
     }
 
@@ -406,7 +413,7 @@ impl Run {
             let text = channel.text();
             let last = last_lines(&text);
             // Writing to a String cannot fail.
-            let _ = write!(report, "--- last lines of {name}, all in {log}\n{last}");
+            let _ = write!(report, "{REPORT}{name}, all in {log}\n{last}");
         }
         report + &self.errors()
     }

@@ -77,6 +77,67 @@ const ROWS: &[Row] = &[
         2,
         &["cannot read", "No such file"],
     ),
+    (
+        "status --memory-dump @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    (
+        "status --memory-dump @/text",
+        Tools::None,
+        1,
+        &["no purgatory_status in this memory"],
+    ),
+    (
+        "status --qmp @/none",
+        Tools::None,
+        2,
+        &["cannot connect to", "No such file"],
+    ),
+    (
+        "explain @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    (
+        "explain @/text",
+        Tools::None,
+        1,
+        &["holds no report of a purgatory"],
+    ),
+    // The list that a run leaves beside the log is found without being named.
+    (
+        "explain @/run/serial.log",
+        Tools::None,
+        2,
+        &["run/segments.json is no list of segments"],
+    ),
+    (
+        "explain @/run/serial.log --segments @/none",
+        Tools::None,
+        2,
+        &["cannot read", "No such file"],
+    ),
+    (
+        "configure @/text --show",
+        Tools::None,
+        2,
+        &["is not an ELF file"],
+    ),
+    (
+        "configure @/green --show",
+        Tools::None,
+        1,
+        &["green cannot be configured: its purgatory_config has 8 bytes"],
+    ),
+    (
+        "configure @/green",
+        Tools::None,
+        2,
+        &["<--console <CONSOLE>|", "were not provided"],
+    ),
     // A blob that breaks a promise never reaches QEMU.
     (
         "boot --blob @/broken",
@@ -143,6 +204,12 @@ const ROWS: &[Row] = &[
         &["whole pages", "give a multiple of 0x1000"],
     ),
     (
+        "boot --kernel @/linux --at 0",
+        Tools::None,
+        2,
+        &["whole pages, and not at 0"],
+    ),
+    (
         "boot --kernel @/linux --memory 7 --blob @/green",
         Tools::All,
         2,
@@ -194,17 +261,22 @@ const ROWS: &[Row] = &[
         Tools::None,
         1,
         &[
-            "qemu-system-x86_64",
+            "qemu-system-x86_64 is not on PATH",
             "no compiler",
             "no lld",
             "no cc, no ld on PATH",
         ],
     ),
+    // What two needs share is named once: here it would be the last of the line.
+    ("lint", Tools::None, 1, &["rust-web-clippy\n"]),
     (
         "build --core prebuilt",
         Tools::None,
         1,
-        &["no compiler has `core` for", "rustup target add"],
+        &[
+            "no compiler has `core` for x86_64-unknown-none (seen: none)",
+            "rustup target add",
+        ],
     ),
     (
         "build --core source",
@@ -223,7 +295,10 @@ const ROWS: &[Row] = &[
         "boot --blob @/green --timeout 3",
         Tools::All,
         1,
-        &["QEMU still ran after 3 s", "talk.log", "harness: ready"],
+        &[
+            "error: intact: QEMU still ran after 3 s\n--- last lines of ",
+            "talk.log\nharness: ready\n",
+        ],
     ),
 ];
 
@@ -252,6 +327,9 @@ fn prepare(folder: &Path) {
     write("linux", &bzimage(0x20f));
     write("old", &bzimage(0x20b));
     write("short", &bzimage(0x20f)[..0x400]);
+    fs::create_dir(folder.join("run")).unwrap();
+    write("run/serial.log", b"purgatory: refused: sha256 mismatch\n");
+    write("run/segments.json", b"text");
     for folder in ["nothing", "old-qemu"].map(|name| folder.join(name)) {
         fs::create_dir(folder).unwrap();
     }
@@ -287,6 +365,9 @@ fn bad_input_gets_one_clear_error() {
             .unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(*code), "{line}\n{errors}");
+        let errors_said = errors.lines().filter(|line| line.starts_with("error: "));
+        let expected = usize::from(!line.is_empty());
+        assert_eq!(errors_said.count(), expected, "{line}\n{errors}");
         assert!(
             errors.starts_with("error: ") || line.is_empty(),
             "{line}\n{errors}"

@@ -102,10 +102,14 @@ pub(super) fn command(
 /// Proves that a stock purgatory hashes what it is told to: it returns for the
 /// right digest, and does not for another.
 pub(super) fn prove_stock(blob: &Path) -> Result<()> {
+    prove(&command(Kind::Stock, Some(blob), 64 << 10, 1)?)
+}
+
+/// Proves it of the child with this command line.
+fn prove(line: &[String]) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(30);
     const SPIN: Duration = Duration::from_millis(300);
     for (wrong, limit) in [(false, PATIENCE), (true, SPIN)] {
-        let line = command(Kind::Stock, Some(blob), 64 << 10, 1)?;
         let mut child = Command::new(&line[0]);
         child.args(&line[1..]).args(wrong.then_some("--wrong"));
         let mut child = child.stdout(Stdio::piped()).spawn()?;
@@ -133,4 +137,26 @@ pub(super) fn prove_stock(blob: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child that is a line of shell; `$1` may be `--wrong`.
+    fn proof(script: &str) -> Result<()> {
+        let script = format!("echo hashing; {script}");
+        prove(&["sh", "-c", &script, "child"].map(str::to_owned))
+    }
+
+    #[test]
+    fn a_stock_blob_that_cannot_tell_digests_apart_takes_no_part() {
+        let error = |script| proof(script).unwrap_err().to_string();
+        proof("test -z $1 || exec sleep 60").unwrap();
+        assert!(error("exit 0").contains("takes a wrong digest for the right one"));
+        assert!(error("exit 3").contains("it fails: exit status: 3"));
+        assert!(error("kill -SEGV $$").contains("it fails: signal: 11"));
+        // Only one that spins has compared.
+        assert!(error("test -z $1").contains("takes a wrong digest for the right one"));
+    }
 }

@@ -128,7 +128,20 @@ impl Hasher<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use super::*;
+
+    #[test]
+    fn another_digest_than_expected_is_noticed() {
+        let memory = [0x5a; 4096];
+        let mut message = Message::new(vec![&memory]);
+        Hasher::Sha2.prepare(&message).unwrap()();
+        message.spoil();
+        let mut hasher = Hasher::Sha2;
+        let hash = hasher.prepare(&message).unwrap();
+        assert!(catch_unwind(AssertUnwindSafe(hash)).is_err());
+    }
 
     #[test]
     fn cuts_pieces_that_are_what_their_layout_says() {

@@ -170,3 +170,32 @@ pub(super) fn name_of(size: usize) -> String {
         _ => format!("{size} bytes"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_held_missed_or_not_measured() {
+        let target = |is| Target {
+            what: "speed".to_owned(),
+            wanted: 2.0,
+            at_most: false,
+            is,
+        };
+        let all = [Some(2.0), Some(1.9), None].map(target);
+        let text = targets(&all);
+        let verdicts = text.lines().skip(1).map(|line| line.split(") ").nth(1));
+        let verdicts: Vec<_> = verdicts.flatten().map(str::trim).collect();
+        assert_eq!(verdicts, ["ok", "MISSED", "not measured"]);
+        let json = json(json!({}), &[], &[], &[], &all);
+        let missed = [0, 1, 2].map(|index| json["targets"][index]["missed"].as_bool());
+        assert_eq!(missed, [Some(false), Some(true), Some(false)]);
+    }
+
+    #[test]
+    fn names_sizes_in_the_largest_unit_that_fits() {
+        let names = [5 << 20, 64 << 10, 1025].map(name_of);
+        assert_eq!(names, ["5 MiB", "64 KiB", "1025 bytes"]);
+    }
+}

@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn each_backend_has_the_openssl_that_runs_alike() {
+        let others = [Backend::ShaNi, Backend::Avx2, Backend::Portable]
+            .map(|backend| openssl_for(&ours(backend)));
+        assert_eq!(others, [OPENSSL, OPENSSL_WITHOUT, OPENSSL_WITHOUT]);
+    }
+
+    #[test]
     fn ratios_are_formed_within_a_round() {
         let group = Group {
             size: JUDGED,
@@ -175,7 +182,15 @@ mod tests {
                 row("stock 6.1", Layout::One, [1.0; 3]),
             ],
         };
-        let targets = targets(&[group, small], &[], (16 << 10) + 1);
+        let cost = |backend, empty| Cost {
+            cpu: "any",
+            backend,
+            empty,
+            iterations: 0,
+            pages: 0,
+        };
+        let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Portable, 6001)];
+        let targets = targets(&[group, small], &costs, (16 << 10) + 1);
         let stock = find(&targets, "ours sha-ni / stock 6.1");
         assert!(stock.is == Some(5.0) && !stock.is_missed());
         let seams = find(&targets, "ours sha-ni: sixteen, odd / one region");
@@ -183,5 +198,9 @@ mod tests {
         let absent = find(&targets, "ours avx2 / stock 6.1");
         assert!(absent.is.is_none() && !absent.is_missed());
         assert!(find(&targets, "bytes of the blob").is_missed());
+        let fits = find(&targets, "ours sha-ni: instructions, empty table");
+        assert!(fits.is == Some(1500.0) && !fits.is_missed());
+        let large = find(&targets, "ours portable: instructions, empty table");
+        assert!(large.is == Some(6001.0) && large.is_missed());
     }
 }

@@ -125,6 +125,10 @@ impl Drop for Pin {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     #[test]
@@ -141,20 +145,71 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_runs_in_every_round() {
-        let counts = [const { std::cell::Cell::new(0) }; 3];
-        let mut entries: Vec<_> = counts
-            .iter()
-            .map(|count| Entry {
+    fn every_entry_has_its_turn_and_none_always_the_first() {
+        const COUNT: usize = 4;
+        let ran = RefCell::new(Vec::new());
+        let mut entries: Vec<_> = (0..COUNT)
+            .map(|index| Entry {
                 bytes: 300 << 10,
-                run: Box::new(|| count.set(count.get() + 1)),
+                run: Box::new({
+                    let ran = &ran;
+                    move || ran.borrow_mut().push(index)
+                }),
             })
             .collect();
-        let rates = run(&mut entries, 9, || ());
+        let ticks = Cell::new(0);
+        let rates = run(&mut entries, 9, || ticks.set(ticks.get() + 1));
+        assert_eq!(ticks.get(), 9 * 12 * COUNT);
         assert!(rates.iter().all(|rounds| rounds.len() == 9));
         assert!(rates.iter().flatten().all(|&rate| rate > 0.0));
-        let [first, ..] = counts.each_ref().map(std::cell::Cell::get);
-        assert!(first > 9 * 12, "{first}");
-        assert!(counts.iter().all(|count| count.get() == first));
+        drop(entries);
+        // What came before is the warm-up.
+        let ran = ran.into_inner();
+        let turns = ran[ran.len() - ticks.get()..].chunks(COUNT);
+        for (one, next) in turns.clone().zip(turns.skip(1)) {
+            assert!((0..COUNT).all(|index| one.contains(&index)), "{one:?}");
+            assert_ne!(one[0], next[0], "{one:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_all_the_bytes_of_a_sample() {
+        let memory = vec![0x5a; SAMPLE as usize];
+        let mut entries = [16, 1].map(|calls| {
+            let message = &memory[..memory.len() / calls];
+            Entry {
+                bytes: message.len() as u64,
+                run: Box::new(move || {
+                    std::hint::black_box(Sha256::digest(message));
+                }),
+            }
+        });
+        let rates = run(&mut entries, 9, || ());
+        let median = |index: usize| Spread::of(rates[index].iter().copied()).unwrap().median;
+        let ratio = median(0) / median(1);
+        assert!((0.25..4.0).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn a_round_is_worth_its_fastest_sample() {
+        let message = vec![0x5a; SAMPLE as usize];
+        // All samples take long, but for one of the twelve of a round.
+        let median = |short: Option<u64>| {
+            let ticks = Cell::new(0);
+            let run_once = || {
+                let is_short = Some(ticks.get() % SAMPLES) == short;
+                for _ in 0..if is_short { 1 } else { 4 } {
+                    std::hint::black_box(Sha256::digest(&message));
+                }
+            };
+            let mut entries = [Entry {
+                bytes: SAMPLE,
+                run: Box::new(run_once),
+            }];
+            let rates = run(&mut entries, 9, || ticks.set(ticks.get() + 1));
+            Spread::of(rates[0].iter().copied()).unwrap().median
+        };
+        let ratio = median(Some(5)) / median(None);
+        assert!(ratio > 2.0, "{ratio}");
     }
 }

@@ -12,13 +12,18 @@ struct Cli {
 
 /// A blob whose record is all that matters, with the defaults of the real one.
 fn blob() -> Vec<u8> {
-    let record = "purgatory_config:
+    blob_with(RECORD)
+}
+
+const RECORD: &str = "purgatory_config:
         .ascii \"PURGCONF\"
         .long 1, 48, 5, 0, 0, 0
         .short 0x3f8, 0
         .long 0
         .quad 0
         .size purgatory_config, 48";
+
+fn blob_with(record: &str) -> Vec<u8> {
     let source = crate::fixture::GREEN.replace(
         "purgatory_config:\n        .quad   1\n        .size   purgatory_config, 8",
         record,
@@ -66,6 +71,13 @@ fn says_in_words_what_is_set() {
             "--console e9 --console com4 --vga",
             "port 0x2e8 (COM4), debug port 0xe9, VGA text\n",
         ),
+        (
+            "--console mmio=0xfe032000 --divisor 12",
+            "  speed       9600 baud (divisor 12)\n",
+        ),
+        ("--console com3", "8250 at port 0x3e8 (COM3)\n"),
+        ("--console port=0xfff8", "8250 at port 0xfff8\n"),
+        ("--console mmio=0xfe032004", "in memory at 0xfe032004\n"),
         ("--vga", "(COM1), debug port 0xe9, VGA text\n"),
         ("--console vga", "  consoles    VGA text\n  speaks"),
         (
@@ -93,6 +105,9 @@ fn changes_only_what_was_asked_for() {
     options("--verbose").unwrap().apply(&mut config).unwrap();
     let mut expected = [0xaa; size_of::<Config>()];
     expected[20..24].copy_from_slice(&[1, 0, 0, 0]);
+    assert_eq!(config, expected);
+    options("--quiet").unwrap().apply(&mut config).unwrap();
+    expected[20..24].fill(0);
     assert_eq!(config, expected);
 
     options("--console mmio=0xfe0320001000 --on-refusal reset-after=7 --baud 57600")
@@ -152,7 +167,28 @@ fn other_blobs_are_refused() {
     };
     let foreign = crate::fixture::FOREIGN;
     let stock = crate::fixture::compile(foreign, crate::fixture::STOCK_FLAGS);
+    let placed = |record: &str| find(&blob_with(record)).unwrap_err().to_string();
     let cases = [
+        (
+            placed(&RECORD.replace("config, 48", "config, 40")),
+            "says 48 bytes and has 40",
+        ),
+        (
+            placed(
+                ".bss
+                purgatory_config: .skip 48
+                .size purgatory_config, 48
+                .section .purgatory",
+            ),
+            "not inside the file",
+        ),
+        (
+            placed(
+                "purgatory_config = purgatory_start + 0x100000
+                .size purgatory_config, 48",
+            ),
+            "not inside the file",
+        ),
         (
             broken(|config| config[0] = b'p'),
             "does not begin with PURGCONF",
@@ -177,18 +213,21 @@ fn other_blobs_are_refused() {
 
 #[test]
 fn every_other_byte_mode_and_link_stay() {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     let folder = tempfile::tempdir().unwrap();
     let [real, link] = ["real.ro", "link.ro"].map(|name| folder.path().join(name));
     let before = blob();
     fs::write(&real, &before).unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     symlink(&real, &link).unwrap();
-    let options = Options {
-        file: link.clone(),
-        ..options("--console none").unwrap()
+    let configure = |arguments| {
+        let options = Options {
+            file: link.clone(),
+            ..options(arguments).unwrap()
+        };
+        run(&options).unwrap();
     };
-    run(&options).unwrap();
+    configure("--console none");
 
     let after = fs::read(&real).unwrap();
     let consoles = find(&before).unwrap().start + offset_of!(Config, consoles);
@@ -201,4 +240,9 @@ fn every_other_byte_mode_and_link_stay() {
     );
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+
+    let inode = || fs::metadata(&real).unwrap().ino();
+    let before = inode();
+    configure("--show");
+    assert_eq!(inode(), before, "to look is not to write");
 }

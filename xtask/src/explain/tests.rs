@@ -92,10 +92,20 @@ fn noise_does_not_matter() {
 #[test]
 fn any_difference_from_the_list_is_named() {
     let log = SAMPLES[0].log;
-    let cases: [(String, &str); 6] = [
+    let cases: [(String, &str); 10] = [
         (
             log.replace("0x1000000 0x5000", "0x1001000 0x5000"),
             "Table changed: region 1 (kernel) at 0x1000000, 0x5000 bytes is now at 0x1001000",
+        ),
+        (
+            log.replace("0x1000000 0x5000", "0x1000000 0x6000"),
+            "Table changed: region 1 (kernel) at 0x1000000, 0x5000 bytes is now at 0x1000000, 0x6000",
+        ),
+        (
+            log.replace("0x1000000", "0x1")
+                .replace("0x70000", "0x2")
+                .replace("2 5cfe329b", "2 00000000"),
+            "0 of 3 regions are as they were loaded.\n  Something wrote there",
         ),
         (
             log.replace("  region 1 0x1000000 0x5000\n", ""),
@@ -108,6 +118,14 @@ fn any_difference_from_the_list_is_named() {
         (
             log.replace("1 d7db0209", "1 unreadable"),
             "Unknown: region 1 (kernel) at 0x1000000, 0x5000 bytes: the log has no fingerprint",
+        ),
+        (
+            log.replace("1 d7db0209", "1 d7db02"),
+            "Unknown: region 1 (kernel)",
+        ),
+        (
+            log.replace("1 d7db0209", "1 d7db02g9"),
+            "Unknown: region 1 (kernel)",
         ),
         (
             log.replace("2 5cfe329b", "2 ab45a3c0"),
@@ -125,6 +143,13 @@ fn any_difference_from_the_list_is_named() {
         let text = explained(&log, Some(THREE), None);
         assert!(text.contains(says), "{says}:\n{text}");
     }
+    for garbled in ["expected 37 ", "expected g"] {
+        let text = explained(&log.replace("expected ", garbled), Some(THREE), None);
+        assert!(!text.contains("Digest changed"), "{garbled}:\n{text}");
+    }
+    let half = &log[..log.find("0x5000").unwrap() + 4];
+    let text = explained(half, Some(THREE), None);
+    assert!(!text.contains("Table changed"), "{text}");
     assert!(explained(log, None, None).contains("give it with --segments"));
     let other = explained("purgatory: refused: its own stack overflowed\n", None, None);
     assert!(other.contains("please report it"), "{other}");
@@ -135,6 +160,7 @@ fn any_difference_from_the_list_is_named() {
         cut.contains("0 of 3") && cut.contains("ends within the report"),
         "{cut}"
     );
+    assert!(!cut.contains("All that the log tells agrees"), "{cut}");
     assert_eq!(
         explained("purgatory: verified 3 bytes with avx2\n", None, None),
         ""
@@ -155,6 +181,31 @@ fn a_place_without_a_function_is_said_to_be_none() {
     assert!(said("purgatory_start+0x4000", Some(&elf)).contains("+0x4000, which is not its code"));
     assert!(said("purgatory_start+0x2105", None).contains("Give --elf purgatory-x86_64.elf"));
     assert!(said("purgatory_start+0x2105", Some(&elf)).contains("In purgatory::verify+0x0"));
+}
+
+#[test]
+fn an_address_is_looked_for_in_the_log_and_in_the_list() {
+    let said = |address: &str, regions: &str, segments| {
+        let fault = "purgatory: exception 14 #PF, error 0x0, at purgatory_start+0x2105, address";
+        explained(&format!("{fault} {address}\n{regions}"), segments, None)
+    };
+    let region = "  region 1 0x1000000 0x5000\n";
+    for (regions, segments) in [(region, None), ("", Some(THREE))] {
+        let last = said("0x1004fff", regions, segments);
+        assert!(last.contains("0x1004fff is in region 1 "), "{last}");
+        let next = said("0x1005000", regions, segments);
+        assert!(next.contains("0x1005000 is in no region"), "{next}");
+    }
+}
+
+#[test]
+fn an_error_code_is_said_where_there_is_one() {
+    let said = |error: &str| {
+        let fault = format!("purgatory: exception 13 #GP, error {error}, at 0x1000\n");
+        explained(&fault, None, None)
+    };
+    assert!(said("0x18").contains("(#GP, error 0x18)."));
+    assert!(said("0x0").contains("(#GP)."));
 }
 
 #[test]

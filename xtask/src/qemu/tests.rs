@@ -88,6 +88,8 @@ fn a_machine_that_does_nothing_meets_the_deadline_and_is_ended() -> Result<()> {
     assert!(error.contains("time was over"), "{error}");
     let error = run.wait_exit().unwrap_err().to_string();
     assert!(error.contains("still ran"), "{error}");
+    assert_eq!(error.matches("serial.log").count(), 1, "{error}");
+    assert_eq!(run.failure(&error).to_string(), error);
     let process = Pid::from_child(&run.child);
     drop(run);
     assert!(rustix::process::test_kill_process(process).is_err());

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use purgatory::abi::Config;
+
 use super::*;
 use crate::{qemu::Machine, record::set_field};
 
@@ -61,11 +63,94 @@ fn says_a_record_in_words() {
             .to_string()
             .ends_with("never ran: a copy that was not started")
     );
+    let entered = record(&[(offset_of!(Status, phase), &[1])]);
+    assert_eq!(
+        Words(&entered).to_string(),
+        "\n  phase      entered\n  verdict    none\n  backend    none yet\
+         \n  hashed     0 bytes in 0 cycles\n  NMIs       0"
+    );
     let newer = record(&[(offset_of!(Status, version), &[2])]);
     assert_eq!(
         Words(&newer).to_string(),
         ": not one that this tool reads (version 2, 120 bytes)"
     );
+}
+
+#[test]
+fn says_every_phase_and_verdict() {
+    let says = |offset, number, words: &str| {
+        let words = format!("{words}\n");
+        let phase = offset_of!(Status, phase);
+        let text = Words(&record(&[(phase, &[1]), (offset, &[number])])).to_string();
+        assert!(text.contains(&words), "{words}{text}");
+    };
+    let phases = [
+        "entered",
+        "verifying",
+        "verified, on its way to the next kernel",
+        "refused",
+        "ended by an exception",
+        "unknown",
+    ];
+    for (number, words) in (1..).zip(phases) {
+        says(
+            offset_of!(Status, phase),
+            number,
+            &format!("\n  phase      {words}"),
+        );
+    }
+    let verdicts = [
+        "none",
+        "match",
+        "nothing to check",
+        "sha256 mismatch",
+        "region table wiped",
+        "bad region: region 0",
+        "exception",
+        "stack overflow",
+        "none",
+    ];
+    for (number, words) in (0..).zip(verdicts) {
+        says(
+            offset_of!(Status, verdict),
+            number,
+            &format!("\n  verdict    {words}"),
+        );
+    }
+}
+
+/// A core whose note holds a record, too, and whose virtual addresses are others.
+#[test]
+fn reads_the_physical_memory_of_a_core_only() -> Result<()> {
+    let mut core = vec![0; 64 + 2 * 56];
+    set_field(&mut core, 0, b"\x7fELF\x02\x01\x01");
+    // Type, machine, version; then program headers: where, how large, how many.
+    set_field(&mut core, 16, &[4, 0, 62, 0, 1]);
+    set_field(&mut core, 32, &[64]);
+    set_field(&mut core, 52, &[64, 0, 56, 0, 2]);
+    let [note, load] = [64, 64 + 56];
+    let record = mismatch();
+    for (header, kind, place) in [(note, 4, 0x1000_u64), (load, 1, 0x2000)] {
+        let words = [core.len() as u64, 0x5000, place, SIZE as u64];
+        set_field(&mut core, header, &[kind]);
+        set_field(
+            &mut core,
+            header + 8,
+            words.map(u64::to_le_bytes).as_flattened(),
+        );
+        core.extend(record);
+    }
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&core)?;
+    let found = search(&mut Dump::open(file.path())?)?;
+    assert_eq!(found, [(0x2000, record)]);
+
+    file.as_file().write_all_at(&[1], 16)?;
+    let error = Dump::open(file.path())
+        .err()
+        .context("an object was read")?;
+    assert!(format!("{error:#}").contains("not ET_CORE"), "{error:#}");
+    Ok(())
 }
 
 /// Records at the end of a chunk and of the memory, askew, and cut off.
@@ -83,6 +168,8 @@ fn finds_every_record_in_a_raw_dump_the_likely_ones_first() -> Result<()> {
     for (place, record) in places {
         memory[place..place + SIZE].copy_from_slice(&record);
     }
+    // The blob's other record begins likewise.
+    memory[0x400..0x408].copy_from_slice(&Config::MAGIC);
     let mut file = NamedTempFile::new()?;
     file.write_all(&memory)?;
     let found = search(&mut Dump::open(file.path())?)?;
