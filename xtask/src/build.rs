@@ -76,7 +76,7 @@ pub(crate) fn linked_name(arch: Arch) -> String {
 
 /// Builds, proves and wraps the blob into `out`.
 pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob> {
-    let work = folder(toolchain).join("proof");
+    let work = folder(toolchain, "purgatory").join("proof");
     for folder in [out, &work] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -109,9 +109,13 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     Ok(Blob { elf, relocatable })
 }
 
-/// Where freestanding code is compiled: a folder for each origin of `core`.
-fn folder(toolchain: &Toolchain) -> PathBuf {
-    target_directory().join(format!("freestanding-{}", toolchain.core))
+/// Where freestanding code is compiled: a folder for each origin of `core` and each
+/// program. Each has flags of its own, and cargo would compile everything anew
+/// whenever they change.
+fn folder(toolchain: &Toolchain, name: &str) -> PathBuf {
+    target_directory()
+        .join(format!("freestanding-{}", toolchain.core))
+        .join(name)
 }
 
 /// Compiles one freestanding package and returns the linked program.
@@ -122,7 +126,7 @@ pub(crate) fn compile(
     flags: &[&str],
     object: Option<&Path>,
 ) -> Result<PathBuf> {
-    let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, flags)?;
+    let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, package, flags)?;
     command.args(["--package", package, "--bin", package]);
     if let Some(object) = object {
         // The whole program is optimised with the flags of this last, tiny crate,
@@ -131,21 +135,25 @@ pub(crate) fn compile(
         command.arg(format!("--emit=obj={}", object.display()));
     }
     process::output(&mut command).with_context(|| format!("{package} does not build"))?;
-    let folder = folder(toolchain).join(arch.target());
+    let folder = folder(toolchain, package).join(arch.target());
     Ok(folder.join("blob").join(package))
 }
 
-/// Describes a run of cargo, or of a program like it, on freestanding code.
+/// Describes a run of cargo, or of a program like it, on freestanding code; `name`
+/// is that of the folder it compiles in.
 pub(crate) fn freestanding(
     program: &Path,
     verb: &str,
     arch: Arch,
     toolchain: &Toolchain,
+    name: &str,
     flags: &[&str],
 ) -> Result<Command> {
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
-        if env::var_os(name).is_some() {
-            bail!("{name} is set; it would replace the flags that the blob depends on: unset it");
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        if env::var_os(variable).is_some() {
+            bail!(
+                "{variable} is set; it would replace the flags that the blob depends on: unset it"
+            );
         }
     }
     let linker = format!("-Clinker={}", toolchain.lld.display());
@@ -161,7 +169,7 @@ pub(crate) fn freestanding(
         .args([verb, "--quiet", "--locked", "--profile", "blob"])
         .args(["--target", arch.target()])
         .env("CARGO", &toolchain.cargo)
-        .env("CARGO_TARGET_DIR", folder(toolchain))
+        .env("CARGO_TARGET_DIR", folder(toolchain, name))
         .env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"))
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1");
