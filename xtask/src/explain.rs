@@ -47,6 +47,12 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let name = options.log.display();
     let log = read(&options.log)?;
+    if log.starts_with(&object::elf::ELFMAG) {
+        // The blob's own texts are in there, and would pass for reports.
+        let what =
+            "is a program or a dump, not a log: `cargo xtask status --memory-dump` reads dumps";
+        return Err(Failure::Usage(format!("{name} {what}")).into());
+    }
     let reports = log::parse(&String::from_utf8_lossy(&log));
     ensure!(
         !reports.is_empty(),
@@ -138,7 +144,7 @@ fn refused(
     } else {
         writeln!(
             text,
-            "  This tool does not know that reason: use the one that the blob came with."
+            "  This tool does not know that reason: the log has lost its end, or the blob came with another tool."
         )
     }
 }
@@ -209,6 +215,12 @@ fn mismatch(text: &mut String, report: &Report, manifest: Option<&Manifest>) -> 
         writeln!(text, "  {difference}")?;
     }
     let total = manifest.regions.len();
+    if !report.is_whole && intact == 0 && found.is_empty() {
+        return writeln!(
+            text,
+            "  Which of the {total} regions differ, it does not tell."
+        );
+    }
     writeln!(
         text,
         "  {intact} of {total} regions are as they were loaded."

@@ -1,8 +1,10 @@
 //! Finds the purgatory's reports in a log with whatever else is on the console:
-//! carriage returns, time stamps in front, lines of kernels before and after.
+//! carriage returns, colours, time stamps in front, lines of kernels before and after.
 //!
 //! Goes by the shape of a line, not by its wording; what it does not know it
 //! leaves out.
+
+use console::strip_ansi_codes;
 
 use crate::record::number;
 
@@ -49,7 +51,7 @@ pub(super) fn parse(log: &str) -> Vec<Report> {
     let mut reports: Vec<Report> = Vec::new();
     // Whether the lines that follow belong to the last report.
     let mut open = false;
-    for line in log.split_inclusive('\n') {
+    for line in strip_ansi_codes(log).split_inclusive('\n') {
         if let Some((_, said)) = line.split_once("purgatory: ") {
             if let Some(report) = reports.last_mut().filter(|_| open) {
                 report.is_whole = true;
