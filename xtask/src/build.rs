@@ -9,12 +9,13 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::{
     arch::Arch,
-    map, process, proof,
+    failure::Failure,
+    map, output, process, proof,
     provision::{Setup, Task},
     root, target_directory,
     toolchain::{Core, Toolchain},
@@ -24,7 +25,7 @@ use crate::{
 /// Options of `cargo xtask build`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Folder to write the blob into
+    /// Folder to write the blob into [default: target/purgatory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -99,13 +100,17 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     let linked = fs::read(&near_elf)?;
     let bytes = proof::prove(&fs::read(&independent)?, &linked, &fs::read(&far_elf)?)
         .context("the blob is not position independent, and no loader will relocate it")?;
-    // Written only now: a failed build leaves the last good pair alone.
+    // Written only now: a failed build leaves the last good files alone.
     let elf = out.join(linked_name(arch));
     let relocatable = out.join("purgatory.ro");
     let map = map::map(&linked, toolchain)?;
-    fs::write(out.join(format!("purgatory-{}.map", arch.name())), map)?;
-    fs::write(&relocatable, wrap::wrap(arch, &linked, &bytes)?)?;
-    fs::write(&elf, linked)?;
+    let wrapped = wrap::wrap(arch, &linked, &bytes)?;
+    output::replace(
+        &out.join(format!("purgatory-{}.map", arch.name())),
+        map.as_bytes(),
+    )?;
+    output::replace(&relocatable, &wrapped)?;
+    output::replace(&elf, &linked)?;
     Ok(Blob { elf, relocatable })
 }
 
@@ -151,10 +156,18 @@ pub(crate) fn freestanding(
 ) -> Result<Command> {
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         if env::var_os(variable).is_some() {
-            bail!(
-                "{variable} is set; it would replace the flags that the blob depends on: unset it"
-            );
+            let what = "it would replace the flags that the blob depends on: unset it";
+            return Err(Failure::Usage(format!("{variable} is set; {what}")).into());
         }
+    }
+    let target = target_directory();
+    if target.to_string_lossy().contains(',') {
+        return Err(Failure::Usage(format!(
+            "there is a comma in {}, where options of rustc and QEMU end: \
+             give another folder as CARGO_TARGET_DIR",
+            target.display()
+        ))
+        .into());
     }
     let linker = format!("-Clinker={}", toolchain.lld.display());
     let remap = format!("--remap-path-prefix={}=.", root().display());
