@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -125,9 +125,12 @@ impl Machine {
 
     /// Adds the next serial port as the user's terminal, logged as `channel`.
     ///
-    /// Ctrl-C ends QEMU, which mends the terminal; it no longer ends xtask.
+    /// Ctrl-C at a terminal ends QEMU, which mends the terminal; it no longer ends
+    /// xtask. Where there is none, the signal may come to xtask alone, and ends both.
     pub(crate) fn terminal(mut self, channel: &str) -> Result<Self> {
-        ctrlc::set_handler(|| ()).context("handing Ctrl-C to QEMU")?;
+        if std::io::stdin().is_terminal() {
+            ctrlc::set_handler(|| ()).context("handing Ctrl-C to QEMU")?;
+        }
         let log = self.log(channel);
         let option = format!("stdio,id={channel},signal=on,logfile={}", quoted(&log));
         self.command.args(["-chardev", &option]);
