@@ -82,6 +82,7 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    let _lock = output::lock(&work)?;
     let near = proof::write_script(&work, "near", proof::NEAR)?;
     let far = proof::write_script(&work, "far", proof::FAR)?;
     // Kept: cargo writes it only when it compiles.

@@ -3,10 +3,12 @@
 //! The standard library's macros panic where nobody reads any more (`| head -1`)
 //! or the disk is full; these, of the same names, do not. A reader who left is
 //! nobody's failure; any other line that is lost ends the command with an error.
-//! Files are replaced at once: a reader sees the old one or the new one.
+//! Files are replaced at once: a reader sees the old one or the new one. Folders of
+//! intermediate files have one user at a time.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File, TryLockError},
     io::{self, ErrorKind, Write},
     path::Path,
     sync::OnceLock,
@@ -81,6 +83,19 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         Ok(())
     };
     write().with_context(|| format!("cannot write {}, which stays as it is", path.display()))
+}
+
+/// Waits until no other xtask uses a folder; the file keeps it until it is dropped.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    let lock = || -> io::Result<File> {
+        let file = File::create(folder.join("lock"))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            eprintln!("waiting for another run in {}", folder.display());
+            file.lock()?;
+        }
+        Ok(file)
+    };
+    lock().with_context(|| format!("cannot lock {}", folder.display()))
 }
 
 #[cfg(test)]

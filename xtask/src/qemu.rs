@@ -25,7 +25,7 @@ use rustix::process::{Pid, Signal};
 use crate::channel::{Channel, Heard, Wait, last_lines};
 use crate::gdb::Debugger;
 use crate::qmp::Monitor;
-use crate::target_directory;
+use crate::{output, target_directory};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
@@ -67,16 +67,19 @@ pub(crate) struct Machine {
     debugger: Option<tempfile::TempDir>,
     terminal: bool,
     time: Duration,
+    lock: File,
 }
 
 impl Machine {
     /// Describes an emulated machine without any device.
     ///
-    /// Logs go to `target/runs/<name>/`; the run is ended after `time`.
+    /// Logs go to `target/runs/<name>/`, once no other run writes there; the run is
+    /// ended after `time`.
     pub(crate) fn new(name: &str, time: Duration) -> Result<Self> {
         let directory = target_directory().join("runs").join(name);
         fs::create_dir_all(&directory)
             .with_context(|| format!("creating {}", directory.display()))?;
+        let lock = output::lock(&directory)?;
         let mut command = Command::new(PROGRAM);
         command.args(["-accel", "tcg", "-nodefaults", "-no-user-config"]);
         command.args(["-no-reboot", "-display", "none"]);
@@ -88,6 +91,7 @@ impl Machine {
             debugger: None,
             terminal: false,
             time,
+            lock,
         })
     }
 
@@ -203,6 +207,7 @@ impl Machine {
             terminal: self.terminal,
             deadline: started + self.time,
             time: self.time,
+            _lock: self.lock,
         };
         match Monitor::connect(monitor, run.deadline) {
             Ok(monitor) => run.monitor = Some(monitor),
@@ -271,6 +276,7 @@ pub(crate) struct Run {
     terminal: bool,
     deadline: Instant,
     time: Duration,
+    _lock: File,
 }
 
 /// How QEMU ended.
