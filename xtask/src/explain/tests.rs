@@ -158,6 +158,34 @@ fn a_place_without_a_function_is_said_to_be_none() {
     assert!(said("purgatory_start+0x2105", Some(&elf)).contains("In purgatory::verify+0x0"));
 }
 
+/// Half a number is none.
+#[test]
+fn a_cut_exception_claims_nothing() {
+    let elf = linked();
+    let line = "purgatory: exception 14 #PF, error 0x2, at purgatory_start+0x2105, address 0x7000";
+    let place = "In purgatory::verify+0x0";
+    let whole = explained(&format!("{line}\n"), None, Some(&elf));
+    assert!(whole.contains("#PF, writing") && whole.contains(place) && whole.contains("0x7000"));
+    for (length, fault, is_placed) in [
+        (35, "(#PF).", false),
+        (64, "(#PF, writing).", false),
+        (79, "(#PF, writing).", true),
+    ] {
+        let text = explained(&line[..length], None, Some(&elf));
+        assert!(text.contains(fault), "{text}");
+        assert_eq!(text.contains(place), is_placed, "{text}");
+        assert_eq!(
+            text.contains("The log ends before it says where"),
+            !is_placed,
+            "{text}"
+        );
+        assert!(
+            !text.contains("astray") && !text.contains("Address"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn a_page_fault_says_what_was_tried() {
     let tried = [0, 2, 16, 9].map(page_fault);
