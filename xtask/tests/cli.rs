@@ -179,6 +179,12 @@ const ROWS: &[Row] = &[
         2,
         &["0x80000000", "give it more with --memory"],
     ),
+    (
+        "bench --check --size 64K",
+        Tools::None,
+        2,
+        &["--check judges", "from 1M on"],
+    ),
     // The machine: everything that is missing is said at once.
     (
         "build",
