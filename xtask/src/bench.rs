@@ -38,7 +38,7 @@ use crate::{
 use child::Kind;
 use contender::{Hasher, Layout, Message};
 use openssl::OpenSsl;
-use result::{Group, LIMIT, OPENSSL, OPENSSL_WITHOUT, Row, ours};
+use result::{Group, JUDGED, LIMIT, OPENSSL, OPENSSL_WITHOUT, Row, ours};
 use rounds::{Entry, Pin};
 
 /// Options of `cargo xtask bench`.
@@ -94,6 +94,16 @@ struct Blobs {
 
 /// Runs `cargo xtask bench`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    let default: &[usize] = if options.quick { &QUICK } else { &SIZES };
+    let sizes = if options.sizes.is_empty() {
+        default
+    } else {
+        &options.sizes
+    };
+    if options.check && sizes.iter().all(|&size| size < JUDGED) {
+        let what = "--check judges what is measured from 1M on: give such a --size, too";
+        return Err(Failure::Usage(what.to_owned()).into());
+    }
     setup.require(Task::Boot)?;
     // SAFETY: this process has one thread so far.
     let mut openssl = match unsafe { OpenSsl::load_both() } {
@@ -121,12 +131,6 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         println!("SKIPPED: {}: this CPU lacks it", ours(backend));
     }
 
-    let default: &[usize] = if options.quick { &QUICK } else { &SIZES };
-    let sizes = if options.sizes.is_empty() {
-        default
-    } else {
-        &options.sizes
-    };
     let pin = Pin::here()?;
     let groups = sizes
         .iter()

@@ -9,10 +9,10 @@ mod judge;
 mod trace;
 
 use std::{
-    fs,
+    fs::{self, File},
     mem::offset_of,
     os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use purgatory_tests::{
 };
 use serde_json::json;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 pub(crate) use golden::Facts;
 
@@ -152,7 +152,7 @@ impl Boot<'_> {
 pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) -> Result<String> {
     let Boot { case, profile } = *boot;
     let (image, prepared) = case::prepare(case, profile, &programs.blob, &programs.payload)?;
-    let (mut machine, ram) = machine(
+    let (mut machine, mut ram) = machine(
         &boot.name(),
         limit,
         programs,
@@ -176,6 +176,7 @@ pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) ->
         machine = machine.debuggable()?.arg("-S");
     }
     let mut run = machine.start()?;
+    ram.forget_name();
     observe(case, &mut run, &ram, &prepared, debugged)
         .and_then(|observed| {
             let trace = trace::Trace::read(&traced)?;
@@ -272,11 +273,12 @@ pub(crate) fn machine(
 ) -> Result<(Machine, Ram)> {
     let machine = Machine::new(name, limit)?;
     let image = machine.directory().join("image");
-    let ram = Ram::new(machine.directory(), memory)?;
+    let file = NamedTempFile::with_prefix_in("ram-", machine.directory())?;
     let backend = format!(
         "memory-backend-file,id=ram,size={memory}M,share=on,mem-path={}",
-        ram.file.path().display()
+        file.path().display()
     );
+    let ram = Ram::new(file, memory)?;
     let machine = machine
         .args(["-machine", &format!("{kind},memory-backend=ram")])
         .args(["-object", &backend])
@@ -291,16 +293,27 @@ pub(crate) fn machine(
     Ok((machine, ram))
 }
 
-/// The guest's RAM as a sparse file, which goes with this value.
+/// The guest's RAM as a sparse file, which goes with this value and its QEMU.
 pub(crate) struct Ram {
-    file: NamedTempFile,
+    file: File,
+    /// Until QEMU has opened it.
+    name: Option<TempPath>,
 }
 
 impl Ram {
-    fn new(directory: &Path, mebibytes: u64) -> Result<Self> {
-        let file = NamedTempFile::with_prefix_in("ram-", directory)?;
+    fn new(file: NamedTempFile, mebibytes: u64) -> Result<Self> {
         file.as_file().set_len(mebibytes << 20)?;
-        Ok(Self { file })
+        let (file, name) = file.into_parts();
+        Ok(Self {
+            file,
+            name: Some(name),
+        })
+    }
+
+    /// Takes its name away once QEMU has it open: nothing is left then, however this
+    /// process ends.
+    pub(crate) fn forget_name(&mut self) {
+        self.name = None;
     }
 
     /// Reads a 32-bit word of physical memory.
@@ -313,7 +326,7 @@ impl Ram {
     /// Reads physical memory.
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
         let offset = image::ram_offset(address);
-        self.file.as_file().read_exact_at(buffer, offset)?;
+        self.file.read_exact_at(buffer, offset)?;
         Ok(())
     }
 }

@@ -9,12 +9,13 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::{
     arch::Arch,
-    map, process, proof,
+    failure::Failure,
+    map, output, process, proof,
     provision::{Setup, Task},
     root, target_directory,
     toolchain::{Core, Toolchain},
@@ -24,7 +25,7 @@ use crate::{
 /// Options of `cargo xtask build`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Folder to write the blob into
+    /// Folder to write the blob into [default: target/purgatory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -76,11 +77,12 @@ pub(crate) fn linked_name(arch: Arch) -> String {
 
 /// Builds, proves and wraps the blob into `out`.
 pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob> {
-    let work = folder(toolchain).join("proof");
+    let work = folder(toolchain, "purgatory").join("proof");
     for folder in [out, &work] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    let _lock = output::lock(&work)?;
     let near = proof::write_script(&work, "near", proof::NEAR)?;
     let far = proof::write_script(&work, "far", proof::FAR)?;
     // Kept: cargo writes it only when it compiles.
@@ -99,19 +101,27 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Blob
     let linked = fs::read(&near_elf)?;
     let bytes = proof::prove(&fs::read(&independent)?, &linked, &fs::read(&far_elf)?)
         .context("the blob is not position independent, and no loader will relocate it")?;
-    // Written only now: a failed build leaves the last good pair alone.
+    // Written only now: a failed build leaves the last good files alone.
     let elf = out.join(linked_name(arch));
     let relocatable = out.join("purgatory.ro");
     let map = map::map(&linked, toolchain)?;
-    fs::write(out.join(format!("purgatory-{}.map", arch.name())), map)?;
-    fs::write(&relocatable, wrap::wrap(arch, &linked, &bytes)?)?;
-    fs::write(&elf, linked)?;
+    let wrapped = wrap::wrap(arch, &linked, &bytes)?;
+    output::replace(
+        &out.join(format!("purgatory-{}.map", arch.name())),
+        map.as_bytes(),
+    )?;
+    output::replace(&relocatable, &wrapped)?;
+    output::replace(&elf, &linked)?;
     Ok(Blob { elf, relocatable })
 }
 
-/// Where freestanding code is compiled: a folder for each origin of `core`.
-fn folder(toolchain: &Toolchain) -> PathBuf {
-    target_directory().join(format!("freestanding-{}", toolchain.core))
+/// Where freestanding code is compiled: a folder for each origin of `core` and each
+/// program. Each has flags of its own, and cargo would compile everything anew
+/// whenever they change.
+fn folder(toolchain: &Toolchain, name: &str) -> PathBuf {
+    target_directory()
+        .join(format!("freestanding-{}", toolchain.core))
+        .join(name)
 }
 
 /// Compiles one freestanding package and returns the linked program.
@@ -122,7 +132,7 @@ pub(crate) fn compile(
     flags: &[&str],
     object: Option<&Path>,
 ) -> Result<PathBuf> {
-    let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, flags)?;
+    let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, package, flags)?;
     command.args(["--package", package, "--bin", package]);
     if let Some(object) = object {
         // The whole program is optimised with the flags of this last, tiny crate,
@@ -131,22 +141,34 @@ pub(crate) fn compile(
         command.arg(format!("--emit=obj={}", object.display()));
     }
     process::output(&mut command).with_context(|| format!("{package} does not build"))?;
-    let folder = folder(toolchain).join(arch.target());
+    let folder = folder(toolchain, package).join(arch.target());
     Ok(folder.join("blob").join(package))
 }
 
-/// Describes a run of cargo, or of a program like it, on freestanding code.
+/// Describes a run of cargo, or of a program like it, on freestanding code; `name`
+/// is that of the folder it compiles in.
 pub(crate) fn freestanding(
     program: &Path,
     verb: &str,
     arch: Arch,
     toolchain: &Toolchain,
+    name: &str,
     flags: &[&str],
 ) -> Result<Command> {
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
-        if env::var_os(name).is_some() {
-            bail!("{name} is set; it would replace the flags that the blob depends on: unset it");
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        if env::var_os(variable).is_some() {
+            let what = "it would replace the flags that the blob depends on: unset it";
+            return Err(Failure::Usage(format!("{variable} is set; {what}")).into());
         }
+    }
+    let target = target_directory();
+    if target.to_string_lossy().contains(',') {
+        return Err(Failure::Usage(format!(
+            "there is a comma in {}, where options of rustc and QEMU end: \
+             give another folder as CARGO_TARGET_DIR",
+            target.display()
+        ))
+        .into());
     }
     let linker = format!("-Clinker={}", toolchain.lld.display());
     let remap = format!("--remap-path-prefix={}=.", root().display());
@@ -161,7 +183,7 @@ pub(crate) fn freestanding(
         .args([verb, "--quiet", "--locked", "--profile", "blob"])
         .args(["--target", arch.target()])
         .env("CARGO", &toolchain.cargo)
-        .env("CARGO_TARGET_DIR", folder(toolchain))
+        .env("CARGO_TARGET_DIR", folder(toolchain, name))
         .env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"))
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1");

@@ -109,11 +109,12 @@ pub(crate) fn boot(
     let (image, status, manifest) = lay_out(options, kernel, &initrd, &programs.blob)
         .map_err(|error| Failure::Usage(format!("{error:#}")))?;
 
-    let (machine, ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
+    let (machine, mut ram) = machine("linux", limit, programs, "pc", options.memory, "max")?;
     let machine = machine.terminal("console")?;
     manifest.write(machine.directory())?;
     image.write(&machine.directory().join("image"))?;
     let mut run = machine.start()?;
+    ram.forget_name();
     loop {
         let exit = run.wait_exit_for(LOOK)?;
         let console = run.text("console")?;

@@ -19,7 +19,6 @@ mod tests;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
@@ -48,17 +47,17 @@ const ADDRESSES: [u64; 6] = [
 pub(crate) struct Arguments {
     /// The blob, as in `purgatory.ro`
     file: PathBuf,
-    /// Judges by the rules of this kernel only
+    /// Judge by the rules of this kernel only
     #[arg(long, value_name = "VERSION")]
     kernel: Option<Kernel>,
-    /// Loads at this address too
+    /// Load at this address too
     #[arg(long, value_name = "ADDR", value_parser = loader::place)]
     load_at: Option<u64>,
     /// The linked program, for the names of functions [default:
     /// purgatory-x86_64.elf in the blob's folder]
     #[arg(long, value_name = "FILE")]
     elf: Option<PathBuf>,
-    /// Lists every instruction that has a place of its own, by function
+    /// List every instruction that has a place of its own, by function
     #[arg(long)]
     instructions: bool,
 }
@@ -76,25 +75,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let addresses = ADDRESSES.into_iter().chain(arguments.load_at).collect();
     let report = judge(&bytes, linked.as_deref(), kernels, addresses);
-    let text = match arguments.instructions {
-        true => format!("{report:#}"),
-        false => report.to_string(),
-    };
-    io::stdout().write_all(text.as_bytes())?;
+    match arguments.instructions {
+        true => print!("{report:#}"),
+        false => print!("{report}"),
+    }
     match report.count(Verdict::Broken) {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }
 }
 
-/// Reads a blob that is about to be started; refuses one that breaks a promise.
+/// Reads a blob that is about to be started; refuses one that breaks a promise, and
+/// one that does not leave the record by which a boot is judged.
 pub(crate) fn accept(path: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = loader::read(path)?;
     let linked = linked_beside(path);
     let kernels = Kernel::value_variants().to_vec();
     let report = judge(&bytes, linked.as_deref(), kernels, ADDRESSES.to_vec());
     match report.count(Verdict::Broken) {
-        0 => Ok(bytes),
+        0 if report.is_ours => Ok(bytes),
+        0 => Err(Failure::Usage(format!(
+            "{} is not a blob of this project, as `cargo xtask build` makes one: it has no purgatory_config",
+            path.display()
+        ))
+        .into()),
         count => {
             let mut text = format!("{} breaks what its loaders rely on:\n", path.display());
             let broken = |row: &&Row| row.finding.verdict() == Verdict::Broken;
@@ -140,6 +144,7 @@ fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: V
                     finding,
                 }],
                 readable: false,
+                is_ours: false,
             };
         }
     };
@@ -162,6 +167,7 @@ fn judge(bytes: &[u8], linked: Option<&[u8]>, kernels: Vec<Kernel>, addresses: V
     Report {
         rows: rows.chain(own).collect(),
         readable: true,
+        is_ours: subject.is_ours(),
     }
 }
 
@@ -213,6 +219,7 @@ impl fmt::Display for Row {
 struct Report {
     rows: Vec<Row>,
     readable: bool,
+    is_ours: bool,
 }
 
 impl Report {

@@ -7,22 +7,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt, fs,
-    io::Write as _,
-    mem::offset_of,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{fmt, mem::offset_of, ops::Range, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ArgGroup;
 use purgatory::abi::Config;
-use tempfile::NamedTempFile;
 
 use crate::{
     failure::Failure,
-    loader,
+    loader, output,
     record::{field, number, set_field},
 };
 
@@ -96,7 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let changed = found != config;
     let words = Words(config).to_string();
     if changed {
-        replace(&options.file, &blob)?;
+        output::replace(&options.file, &blob)?;
     }
     print!("{name}\n{words}");
     Ok(())
@@ -229,23 +222,6 @@ impl Options {
         set_field(config, offset_of!(Config, consoles), &flags.to_le_bytes());
         Ok(())
     }
-}
-
-/// Replaces the file at once: a reader sees the old blob or the new one.
-fn replace(path: &Path, blob: &[u8]) -> Result<()> {
-    // Behind a link: the link stays.
-    let path = fs::canonicalize(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> Result<()> {
-        let mut file = NamedTempFile::with_prefix_in(".purgatory-", folder)?;
-        file.write_all(blob)?;
-        file.as_file()
-            .set_permissions(fs::metadata(&path)?.permissions())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}, which is unchanged", path.display()))
 }
 
 /// The record in words.

@@ -47,6 +47,12 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let name = options.log.display();
     let log = read(&options.log)?;
+    if log.starts_with(&object::elf::ELFMAG) {
+        // The blob's own texts are in there, and would pass for reports.
+        let what =
+            "is a program or a dump, not a log: `cargo xtask status --memory-dump` reads dumps";
+        return Err(Failure::Usage(format!("{name} {what}")).into());
+    }
     let reports = log::parse(&String::from_utf8_lossy(&log));
     ensure!(
         !reports.is_empty(),
@@ -69,7 +75,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     })?;
     let code = match &program {
         Some((path, bytes)) => {
-            let wrong = |error| Failure::Usage(format!("{}: {error:#}", path.display()));
+            let wrong = |error| {
+                Failure::Usage(format!(
+                    "{} is not the linked program of a blob, as in {}: {error:#}",
+                    path.display(),
+                    build::linked_name(Arch::X86_64)
+                ))
+            };
             Some(Code::linked(bytes).map_err(wrong)?)
         }
         None => None,
@@ -138,7 +150,7 @@ fn refused(
     } else {
         writeln!(
             text,
-            "  This tool does not know that reason: use the one that the blob came with."
+            "  This tool does not know that reason: the log has lost its end, or the blob came with another tool."
         )
     }
 }
@@ -209,6 +221,12 @@ fn mismatch(text: &mut String, report: &Report, manifest: Option<&Manifest>) -> 
         writeln!(text, "  {difference}")?;
     }
     let total = manifest.regions.len();
+    if !report.is_whole && intact == 0 && found.is_empty() {
+        return writeln!(
+            text,
+            "  Which of the {total} regions differ, it does not tell."
+        );
+    }
     writeln!(
         text,
         "  {intact} of {total} regions are as they were loaded."
@@ -277,36 +295,32 @@ fn struck(
         "The purgatory was ended by exception {vector}, {} (#{}",
         known.name, known.mnemonic
     )?;
-    match vector {
-        PAGE_FAULT => write!(text, ", {}", page_fault(error))?,
-        _ if error != 0 => write!(text, ", error {error:#x}")?,
-        _ => {}
+    match error {
+        Some(error) if vector == PAGE_FAULT => write!(text, ", {}", page_fault(error))?,
+        None | Some(0) => {}
+        Some(error) => write!(text, ", error {error:#x}")?,
     }
     writeln!(text, ").")?;
-    let place = exception
-        .offset
-        .map(|offset| code.map(|code| (offset, code.place(offset))));
-    match place {
-        Some(Some((_, Some((function, offset))))) => {
-            writeln!(
+    match exception.place {
+        Some(log::Place::Offset(at)) => match code.map(|code| code.place(at)) {
+            Some(Some((function, offset))) => writeln!(
                 text,
                 "  In {function}+{offset:#x}, if that is the blob that ran."
-            )?;
-        }
-        Some(Some((offset, None))) => {
-            writeln!(
+            )?,
+            Some(None) => writeln!(
                 text,
-                "  At purgatory_start+{offset:#x}, which is not its code: it jumped astray."
-            )?;
-        }
-        Some(None) => {
-            let name = build::linked_name(Arch::X86_64);
-            writeln!(
+                "  At purgatory_start+{at:#x}, which is not its code: it jumped astray."
+            )?,
+            None => writeln!(
                 text,
-                "  Give --elf {name} of this blob to see in which function."
-            )?;
+                "  Give --elf {} of this blob to see in which function.",
+                build::linked_name(Arch::X86_64)
+            )?,
+        },
+        Some(log::Place::Elsewhere) => {
+            writeln!(text, "  Outside of its own code: it jumped astray.")?;
         }
-        None => writeln!(text, "  Outside of its own code: it jumped astray.")?,
+        None => writeln!(text, "  The log ends before it says where.")?,
     }
     if let Some(address) = exception.address.filter(|_| vector == PAGE_FAULT) {
         let listed = |region: &&Region| address.wrapping_sub(region.start) < region.length;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// An error that is more than "it failed"; any other exits 1 with its text.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -25,7 +27,7 @@ impl std::error::Error for Failure {}
 
 /// Prints what is still to be said and returns the exit code.
 pub(crate) fn exit_code(outcome: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = outcome else {
+    let Err(error) = outcome.and_then(|()| output::finish()) else {
         return ExitCode::SUCCESS;
     };
     match error.downcast_ref() {

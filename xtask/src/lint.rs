@@ -34,7 +34,7 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
         ])
         .args(strict);
     let (clippy, toolchain) = find_clippy(Arch::X86_64, setup.core)?;
-    let mut bare = build::freestanding(&clippy, "clippy", Arch::X86_64, &toolchain, &[])?;
+    let mut bare = build::freestanding(&clippy, "clippy", Arch::X86_64, &toolchain, "lint", &[])?;
     for package in ["purgatory", "harness", "payload"] {
         bare.args(["--package", package]);
     }

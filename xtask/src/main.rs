@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 fine, 1 the check failed, 2 usage.
 
+#[macro_use]
+mod output;
+
 mod apt;
 mod arch;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -25,7 +25,7 @@ use rustix::process::{Pid, Signal};
 use crate::channel::{Channel, Heard, Wait, last_lines};
 use crate::gdb::Debugger;
 use crate::qmp::Monitor;
-use crate::target_directory;
+use crate::{output, target_directory};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
@@ -70,16 +70,19 @@ pub(crate) struct Machine {
     debugger: Option<tempfile::TempDir>,
     terminal: bool,
     time: Duration,
+    lock: File,
 }
 
 impl Machine {
     /// Describes an emulated machine without any device.
     ///
-    /// Logs go to `target/runs/<name>/`; the run is ended after `time`.
+    /// Logs go to `target/runs/<name>/`, once no other run writes there; the run is
+    /// ended after `time`.
     pub(crate) fn new(name: &str, time: Duration) -> Result<Self> {
         let directory = target_directory().join("runs").join(name);
         fs::create_dir_all(&directory)
             .with_context(|| format!("creating {}", directory.display()))?;
+        let lock = output::lock(&directory)?;
         let mut command = Command::new(PROGRAM);
         command.args(["-accel", "tcg", "-nodefaults", "-no-user-config"]);
         command.args(["-no-reboot", "-display", "none"]);
@@ -91,6 +94,7 @@ impl Machine {
             debugger: None,
             terminal: false,
             time,
+            lock,
         })
     }
 
@@ -128,9 +132,12 @@ impl Machine {
 
     /// Adds the next serial port as the user's terminal, logged as `channel`.
     ///
-    /// Ctrl-C ends QEMU, which mends the terminal; it no longer ends xtask.
+    /// Ctrl-C at a terminal ends QEMU, which mends the terminal; it no longer ends
+    /// xtask. Where there is none, the signal may come to xtask alone, and ends both.
     pub(crate) fn terminal(mut self, channel: &str) -> Result<Self> {
-        ctrlc::set_handler(|| ()).context("handing Ctrl-C to QEMU")?;
+        if std::io::stdin().is_terminal() {
+            ctrlc::set_handler(|| ()).context("handing Ctrl-C to QEMU")?;
+        }
         let log = self.log(channel);
         let option = format!("stdio,id={channel},signal=on,logfile={}", quoted(&log));
         self.command.args(["-chardev", &option]);
@@ -203,6 +210,7 @@ impl Machine {
             terminal: self.terminal,
             deadline: started + self.time,
             time: self.time,
+            _lock: self.lock,
         };
         match Monitor::connect(monitor, run.deadline) {
             Ok(monitor) => run.monitor = Some(monitor),
@@ -271,6 +279,7 @@ pub(crate) struct Run {
     terminal: bool,
     deadline: Instant,
     time: Duration,
+    _lock: File,
 }
 
 /// How QEMU ended.

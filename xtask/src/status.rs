@@ -52,6 +52,9 @@ const CHUNK: u64 = 64 << 20;
 const GREETING: Duration = Duration::from_secs(10);
 /// How long QEMU may take for all of its memory.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How the dumps of makedumpfile and of QEMU's kdump formats begin, the second when
+/// it is flattened for a pipe (makedumpfile's `diskdump_mod.h` and `makedumpfile.h`).
+const COMPRESSED: [&[u8; 8]; 2] = [b"KDUMP   ", b"makedump"];
 /// The record begins at a multiple of this.
 const ALIGN: u64 = 8;
 
@@ -201,14 +204,22 @@ impl Dump {
         let usage = |error| Failure::Usage(format!("cannot read {name}: {error}"));
         let file = File::open(path).map_err(usage)?;
         let length = file.metadata().map_err(usage)?.len();
-        let mut magic = [0; 4];
-        match file.read_exact_at(&mut magic, 0) {
+        let mut magic = [0; 8];
+        let refused = match file.read_exact_at(&mut magic, 0) {
             Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
                 return Err(usage(error).into());
             }
-            _ => (),
+            _ if length == 0 => Some("is empty, or a device: give a file"),
+            _ if COMPRESSED.contains(&&magic) => Some(
+                "is a compressed dump, which is not searched: dump as ELF \
+                 (`dump-guest-memory` without -z, -l, -s; `makedumpfile -E`)",
+            ),
+            _ => None,
+        };
+        if let Some(what) = refused {
+            return Err(Failure::Usage(format!("{name} {what}")).into());
         }
-        let pieces = if magic == elf::ELFMAG {
+        let pieces = if magic.starts_with(&elf::ELFMAG) {
             core(&file, length).with_context(|| format!("{name} is no whole ELF core"))?
         } else {
             vec![(0..length, 0)]

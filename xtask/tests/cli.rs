@@ -5,10 +5,11 @@
 mod fixture;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What stands in PATH.
 #[derive(Clone, Copy)]
@@ -138,7 +139,31 @@ const ROWS: &[Row] = &[
         2,
         &["<--console <CONSOLE>|", "were not provided"],
     ),
-    // A blob that breaks a promise never reaches QEMU.
+    (
+        "explain @/green",
+        Tools::None,
+        2,
+        &["is a program or a dump, not a log"],
+    ),
+    (
+        "status --memory-dump @/empty",
+        Tools::None,
+        2,
+        &["empty is empty, or a device"],
+    ),
+    (
+        "status --memory-dump @/kdump",
+        Tools::None,
+        2,
+        &["is a compressed dump", "dump as ELF"],
+    ),
+    // A blob that breaks a promise, or is not ours, never reaches QEMU.
+    (
+        "boot --blob @/foreign",
+        Tools::None,
+        2,
+        &["foreign is not a blob of this project"],
+    ),
     (
         "boot --blob @/broken",
         Tools::None,
@@ -220,6 +245,12 @@ const ROWS: &[Row] = &[
         Tools::All,
         2,
         &["0x80000000", "give it more with --memory"],
+    ),
+    (
+        "bench --check --size 64K",
+        Tools::None,
+        2,
+        &["--check judges", "from 1M on"],
     ),
     // The machine: everything that is missing is said at once.
     (
@@ -324,6 +355,12 @@ fn prepare(folder: &Path) {
     write("green", &fixture::assemble(fixture::GREEN));
     let broken = fixture::GREEN.replace(".size   purgatory_sha_regions, 256", "");
     write("broken", &fixture::assemble(&broken));
+    let foreign = fixture::GREEN
+        .replace("purgatory_config", "other_config")
+        .replace("purgatory_status", "other_status");
+    write("foreign", &fixture::assemble(&foreign));
+    write("empty", b"");
+    write("kdump", b"KDUMP   \x06");
     write("linux", &bzimage(0x20f));
     write("old", &bzimage(0x20b));
     write("short", &bzimage(0x20f)[..0x400]);
@@ -379,5 +416,63 @@ fn bad_input_gets_one_clear_error() {
             );
         }
         assert!(!errors.contains("panicked"), "{line}\n{errors}");
+    }
+}
+
+#[test]
+fn a_closed_or_full_output_is_no_panic() {
+    let run = |arguments: &[&str], output: Stdio| {
+        let child = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(arguments)
+            .stdout(output)
+            .output()
+            .unwrap();
+        (
+            child.status.code(),
+            String::from_utf8(child.stderr).unwrap(),
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let green = folder.path().join("green");
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for line in [["test", "--list"], ["check", green.to_str().unwrap()]] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let unread = run(&line, writer.into());
+        assert_eq!(unread, (Some(0), String::new()), "{line:?}");
+        let lost =
+            "error: cannot write to standard output: No space left on device (os error 28)\n";
+        let unwritten = run(&line, full().into());
+        assert_eq!(unwritten, (Some(1), lost.to_owned()), "{line:?}");
+    }
+    // Not even the error can be said.
+    let status = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["check", "/none"])
+        .stderr(full())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(2));
+}
+
+#[test]
+fn an_environment_that_spoils_the_build_is_refused() {
+    for (name, value, says) in [
+        ("RUSTFLAGS", "-Copt-level=0", "RUSTFLAGS is set"),
+        (
+            "CARGO_TARGET_DIR",
+            "one,two",
+            "give another folder as CARGO_TARGET_DIR",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .arg("build")
+            .current_dir(&folder)
+            .env(name, value)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(says), "{errors}");
     }
 }

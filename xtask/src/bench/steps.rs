@@ -102,10 +102,11 @@ impl<'a> Guest<'a> {
         let profile = Profile::Legacy;
         let (image, _) = case::prepare(&case, profile, &programs.blob, &programs.payload)?;
         let plan = image.plan;
-        let (machine, ram) =
+        let (machine, mut ram) =
             boot::machine("bench", LIMIT, programs, case.machine, case.memory, cpu)?;
         image.write(&machine.directory().join("image"))?;
         let run = machine.debuggable()?.arg("-S").args(arguments).start()?;
+        ram.forget_name();
         let mut guest = Self {
             debugger: run.debugger()?,
             loaded: Loaded::place(&programs.blob, plan.purgatory.start, Kernel::V7_2)?,

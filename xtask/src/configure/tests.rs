@@ -1,5 +1,7 @@
 //! The words, the options, the refusals, and what stays as it was.
 
+use std::fs;
+
 use clap::Parser as _;
 
 use super::*;

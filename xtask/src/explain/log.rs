@@ -1,8 +1,10 @@
 //! Finds the purgatory's reports in a log with whatever else is on the console:
-//! carriage returns, time stamps in front, lines of kernels before and after.
+//! carriage returns, colours, time stamps in front, lines of kernels before and after.
 //!
 //! Goes by the shape of a line, not by its wording; what it does not know it
 //! leaves out.
+
+use console::strip_ansi_codes;
 
 use crate::record::number;
 
@@ -28,10 +30,18 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Exception {
     pub(super) vector: u64,
-    pub(super) error: u64,
-    /// From the start of the blob; `None` is somewhere else.
-    pub(super) offset: Option<u64>,
+    /// `None` where the log is cut, as below.
+    pub(super) error: Option<u64>,
+    pub(super) place: Option<Place>,
     pub(super) address: Option<u64>,
+}
+
+/// Where it struck.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// So far from the start of the blob.
+    Offset(u64),
+    Elsewhere,
 }
 
 /// An entry of the region table, as the purgatory saw it.
@@ -49,12 +59,12 @@ pub(super) fn parse(log: &str) -> Vec<Report> {
     let mut reports: Vec<Report> = Vec::new();
     // Whether the lines that follow belong to the last report.
     let mut open = false;
-    for line in log.split_inclusive('\n') {
+    for line in strip_ansi_codes(log).split_inclusive('\n') {
         if let Some((_, said)) = line.split_once("purgatory: ") {
             if let Some(report) = reports.last_mut().filter(|_| open) {
                 report.is_whole = true;
             }
-            let event = event(said.trim_end());
+            let event = event(said);
             open = event.is_some();
             reports.extend(event.map(|event| Report {
                 event,
@@ -73,16 +83,30 @@ pub(super) fn parse(log: &str) -> Vec<Report> {
 /// Reads the first line of a report.
 fn event(said: &str) -> Option<Event> {
     if let Some(reason) = said.strip_prefix("refused: ") {
-        return Some(Event::Refused(reason.to_owned()));
+        return Some(Event::Refused(reason.trim_end().to_owned()));
     }
     let said = said.strip_prefix("exception ")?;
-    let value = |key| after(said, key).and_then(|text| number(text).ok());
+    // Half a line has half numbers.
+    let said = match said.strip_suffix('\n') {
+        Some(whole) => whole.trim_end(),
+        None => said.rsplit_once(' ')?.0,
+    };
+    let place = match value_of(said, "purgatory_start+") {
+        Some(offset) => Some(Place::Offset(offset)),
+        None => after(said, "at ").map(|_| Place::Elsewhere),
+    };
+    let value = |key| value_of(said, key);
     Some(Event::Exception(Exception {
         vector: said.split_whitespace().next()?.parse().ok()?,
-        error: value("error ").unwrap_or_default(),
-        offset: value("purgatory_start+"),
+        error: value("error "),
+        place,
         address: value("address "),
     }))
+}
+
+/// Returns the number behind `key`.
+fn value_of(text: &str, key: &str) -> Option<u64> {
+    number(after(text, key)?).ok()
 }
 
 /// Returns the word behind `key`.

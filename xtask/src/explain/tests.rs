@@ -79,7 +79,7 @@ fn noise_does_not_matter() {
                        purgatory: 512 MiB verified\r\n"
             .to_owned();
         for line in sample.log.lines() {
-            log += &format!("[12:00:01.333] {line}\r\n\u{fffd}\r\n");
+            log += &format!("\x1b[0;32m[12:00:01.333]\x1b[0m {line}\x1b[K\r\n\u{fffd}\r\n");
         }
         log += "[12:00:09.000] Linux version 6.1.0\r\n  region 0 0x1 0x2\r\n";
         let text = explained(&log, sample.segments, Some(&elf));
@@ -157,7 +157,8 @@ fn any_difference_from_the_list_is_named() {
     assert!(unknown.contains("does not know that reason"), "{unknown}");
     let cut = explained(&log[..log.find("  sha256").unwrap()], Some(THREE), None);
     assert!(
-        cut.contains("0 of 3") && cut.contains("ends within the report"),
+        cut.contains("Which of the 3 regions differ, it does not tell")
+            && cut.contains("ends within the report"),
         "{cut}"
     );
     assert!(!cut.contains("All that the log tells agrees"), "{cut}");
@@ -181,6 +182,34 @@ fn a_place_without_a_function_is_said_to_be_none() {
     assert!(said("purgatory_start+0x4000", Some(&elf)).contains("+0x4000, which is not its code"));
     assert!(said("purgatory_start+0x2105", None).contains("Give --elf purgatory-x86_64.elf"));
     assert!(said("purgatory_start+0x2105", Some(&elf)).contains("In purgatory::verify+0x0"));
+}
+
+/// Half a number is none.
+#[test]
+fn a_cut_exception_claims_nothing() {
+    let elf = linked();
+    let line = "purgatory: exception 14 #PF, error 0x2, at purgatory_start+0x2105, address 0x7000";
+    let place = "In purgatory::verify+0x0";
+    let whole = explained(&format!("{line}\n"), None, Some(&elf));
+    assert!(whole.contains("#PF, writing") && whole.contains(place) && whole.contains("0x7000"));
+    for (length, fault, is_placed) in [
+        (35, "(#PF).", false),
+        (64, "(#PF, writing).", false),
+        (79, "(#PF, writing).", true),
+    ] {
+        let text = explained(&line[..length], None, Some(&elf));
+        assert!(text.contains(fault), "{text}");
+        assert_eq!(text.contains(place), is_placed, "{text}");
+        assert_eq!(
+            text.contains("The log ends before it says where"),
+            !is_placed,
+            "{text}"
+        );
+        assert!(
+            !text.contains("astray") && !text.contains("Address"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

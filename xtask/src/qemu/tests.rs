@@ -106,3 +106,16 @@ fn a_machine_that_cannot_start_says_why() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_run_has_its_folder_for_itself() -> Result<()> {
+    let machine = Machine::new("self-test-lock", LIMIT)?;
+    let other = File::open(machine.directory().join("lock"))?;
+    assert!(matches!(
+        other.try_lock(),
+        Err(fs::TryLockError::WouldBlock)
+    ));
+    drop(machine);
+    other.try_lock()?;
+    Ok(())
+}
