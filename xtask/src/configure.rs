@@ -269,7 +269,9 @@ impl fmt::Display for Words<'_> {
             0 => "only to refuse",
             _ => "at entry, during long checks and at the end; and to refuse",
         };
-        writeln!(formatter, "  speaks      {speaks}")?;
+        if flags != 0 {
+            writeln!(formatter, "  speaks      {speaks}")?;
+        }
         let action = match (
             word(offset_of!(Config, on_refusal)),
             word(offset_of!(Config, delay)),
@@ -284,7 +286,7 @@ impl fmt::Display for Words<'_> {
 
 fn console(text: &str) -> Result<Console, String> {
     if let Some(place) = text.strip_prefix("port=") {
-        let port = number(place).map_err(|error| error.to_string())?;
+        let port = number(place)?;
         return u16::try_from(port)
             .ok()
             .filter(|_| port + UART_PORTS <= 1 << 16)
@@ -292,7 +294,7 @@ fn console(text: &str) -> Result<Console, String> {
             .ok_or_else(|| "the last UART begins at port 0xfff8".to_owned());
     }
     if let Some(place) = text.strip_prefix("mmio=") {
-        let address = number(place).map_err(|error| error.to_string())?;
+        let address = number(place)?;
         return if address == 0 || !address.is_multiple_of(4) {
             Err("registers are 32-bit words: give a multiple of 4, not 0".to_owned())
         } else if address >= loader::ADDRESS_LIMIT {

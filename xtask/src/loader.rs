@@ -31,7 +31,7 @@ pub(crate) const ADDRESS_LIMIT: u64 = 1 << 52;
 
 /// Reads an address where a loader could place a segment, as C writes numbers.
 pub(crate) fn place(text: &str) -> Result<u64, String> {
-    let address = record::number(text).map_err(|error| error.to_string())?;
+    let address = record::number(text)?;
     if address == 0 || !address.is_multiple_of(PAGE) {
         return Err("a loader places segments at whole pages, and not at 0: \
                     give a multiple of 0x1000"

@@ -22,9 +22,10 @@ pub(crate) fn set_field(record: &mut [u8], offset: usize, bytes: &[u8]) {
 }
 
 /// Reads a number as C writes it: decimal, or hexadecimal behind `0x`.
-pub(crate) fn number(text: &str) -> Result<u64, std::num::ParseIntError> {
+pub(crate) fn number(text: &str) -> Result<u64, String> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     }
+    .map_err(|error| format!("{error}: write 4096 or 0x1000, up to 64 bits"))
 }

@@ -184,13 +184,19 @@ impl Checks {
         if plan.canaries == 0 {
             return;
         }
-        for start in [plan.purgatory.start - 4096, plan.purgatory.end()] {
+        for (what, start) in [
+            (
+                "changed words before the purgatory",
+                plan.purgatory.start - 4096,
+            ),
+            ("changed words behind the purgatory", plan.purgatory.end()),
+        ] {
             let (words, _) = memory(Range { start, len: 4096 }).as_chunks();
             let changed = words
                 .iter()
                 .filter(|word| **word != CANARY.to_le_bytes())
                 .count();
-            self.equal("changed words beside the purgatory", changed as u64, 0);
+            self.equal(what, changed as u64, 0);
         }
     }
 

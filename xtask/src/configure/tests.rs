@@ -84,7 +84,7 @@ fn says_in_words_what_is_set() {
         ("--console vga", "  consoles    VGA text\n  speaks"),
         (
             "--console none",
-            "  consoles    none: it never speaks\n  speaks",
+            "  consoles    none: it never speaks\n  on refusal",
         ),
         ("--verbose", "  speaks      at entry, during"),
         ("--quiet", "  speaks      only to refuse\n"),

@@ -162,7 +162,7 @@ pub(crate) fn run(arguments: &Arguments, machine: &provision::Setup) -> Result<(
     let json = arguments
         .json
         .as_deref()
-        .map(|path| File::create(path).map_err(|e| usage(path, e)));
+        .map(|path| File::create(path).map_err(|e| usage(path, format!("cannot write it: {e}"))));
     let json = json.transpose()?;
     machine.require(provision::Task::Linux)?;
     let kernels = match &arguments.vmlinuz {
@@ -311,7 +311,7 @@ impl Kernel {
     }
 
     fn read(name: &str, path: &Path) -> Result<Self> {
-        let image = fs::read(path)?;
+        let image = fs::read(path).context("cannot read it")?;
         let vmlinux = vmlinux::unpack(&image)?;
         Ok(Self {
             name: name.to_owned(),
@@ -354,7 +354,8 @@ fn ours(choice: Option<&Path>, machine: &provision::Setup) -> Result<Option<Blob
             ("ours", built.relocatable)
         }
     };
-    let bytes = fs::read(&path).map_err(|error| usage(&path, error))?;
+    let bytes =
+        fs::read(&path).map_err(|error| usage(&path, format!("cannot read it: {error}")))?;
     Ok(Some(Blob { name, bytes }))
 }
 
