@@ -48,10 +48,8 @@ pub(super) fn judge(
     // The payload leaves the purgatory's memory alone.
     let verdict = ram.word(prepared.status, offset_of!(Status, verdict))?;
     ending(case, &observed.ended, verdict, &talk)?;
-    backend(
-        case,
-        ram.word(prepared.status, offset_of!(Status, backend))?,
-    )?;
+    let number = ram.word(prepared.status, offset_of!(Status, backend))?;
+    backend(case, number, &talk)?;
     let nmis = ram.word(prepared.status, offset_of!(Status, nmis))?;
     let sent = case.acts.iter().filter(|(_, act)| matches!(act, Act::Nmi));
     ensure!(
@@ -104,13 +102,28 @@ fn ending(case: &Case, ended: &Ended, verdict: u32, talk: &str) -> Result<()> {
     Ok(())
 }
 
-fn backend(case: &Case, number: u32) -> Result<()> {
-    let ran = Backend::from_number(number).map_or("none", Backend::name);
+/// Compares the backend on record with the case, and with the traces that it left.
+fn backend(case: &Case, number: u32, talk: &str) -> Result<()> {
+    let on_record = Backend::from_number(number);
+    let ran = on_record.map_or("none", Backend::name);
     ensure!(
         case.backend.is_empty() || case.backend == ran,
         "backend {ran} hashed, not {}",
         case.backend
     );
+    if case.dirty && case.expect == Expect::Boots {
+        let zeroed = match on_record {
+            Some(Backend::ShaNi) => 0x7ff,
+            Some(Backend::Avx2) => 0xffff,
+            // The first instruction of the probe that failed.
+            Some(Backend::Portable) | None => 1,
+        };
+        ensure!(
+            talk.contains(&format!("zeroed vector registers {zeroed:#x}\n")),
+            "backend {ran} is on record, but the vector registers are not as it leaves them: \
+             those of mask {zeroed:#x} zero, the others as they were"
+        );
+    }
     Ok(())
 }
 
