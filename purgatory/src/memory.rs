@@ -30,7 +30,7 @@ impl<'a> Image<'a> {
     ///
     /// # Safety
     /// For as long as the value lives, nobody writes the table, and every region
-    /// of it that passes the checks of [`Claim::memory`] is initialised memory
+    /// of it without a [`Claim::flaw`] is initialised memory
     /// that nobody writes; where one is not mapped, the access ends in the
     /// exception handler and does not return.
     #[must_use]
@@ -68,26 +68,31 @@ impl<'a> Claim<'a> {
         self.region
     }
 
-    /// Returns the memory.
-    ///
-    /// # Errors
-    /// Says why there can be none.
+    /// Says why no memory can be there.
     // Called in three places; inlined, it costs 0.2 KB.
     #[inline(never)]
-    pub fn memory(&self) -> Result<&'a [u8], Flaw> {
+    #[must_use]
+    pub const fn flaw(&self) -> Option<Flaw> {
         let Region { start, len } = self.region;
-        if start == 0 {
-            return Err(Flaw::StartsAtZero);
+        match start.checked_add(len) {
+            _ if start == 0 => Some(Flaw::StartsAtZero),
+            None => Some(Flaw::Wraps),
+            Some(end) if end > arch::ADDRESS_LIMIT => Some(Flaw::TooHigh),
+            Some(_) => None,
         }
-        let end = start.checked_add(len).ok_or(Flaw::Wraps)?;
-        if end > arch::ADDRESS_LIMIT {
-            return Err(Flaw::TooHigh);
+    }
+
+    /// Returns the memory, unless none can be there.
+    #[must_use]
+    pub fn memory(&self) -> Option<&'a [u8]> {
+        if self.flaw().is_some() {
+            return None;
         }
-        let start = usize::try_from(start).map_err(|_| Flaw::TooHigh)?;
-        let len = usize::try_from(len).map_err(|_| Flaw::TooHigh)?;
+        let start = usize::try_from(self.region.start).ok()?;
+        let len = usize::try_from(self.region.len).ok()?;
         // SAFETY: it is not null and does not wrap; that it is readable and stays
         // as it is was promised to `Image::new`, the only source of claims.
-        Ok(unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(start), len) })
+        Some(unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(start), len) })
     }
 }
 

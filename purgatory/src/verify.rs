@@ -60,12 +60,14 @@ pub fn verify(
 ) -> Result<Verified, Refusal> {
     // Nothing is read before the whole table makes sense.
     for claim in image.claims() {
-        let index = claim.index;
-        (claim.memory()).map_err(|flaw| Refusal::BadRegion { index, flaw })?;
+        if let Some(flaw) = claim.flaw() {
+            let index = claim.index;
+            return Err(Refusal::BadRegion { index, flaw });
+        }
     }
     let mut message = Sha256::new(backend);
     let mut bytes = 0;
-    for region in image.claims().filter_map(|claim| claim.memory().ok()) {
+    for region in image.claims().filter_map(|claim| claim.memory()) {
         for piece in region.chunks(STRIDE) {
             message.update(piece);
             bytes = wide(piece.len()).wrapping_add(bytes);

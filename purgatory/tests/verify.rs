@@ -152,7 +152,6 @@ fn refuses_a_region_that_cannot_be_memory() {
 
 /// The entry behind it ends the check, so that nothing is read there.
 #[test]
-#[cfg_attr(miri, ignore = "a slice of memory that is none")]
 fn a_region_may_end_where_addresses_do() {
     let mut regions = Regions::default();
     regions[0] = Region {
