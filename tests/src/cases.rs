@@ -253,6 +253,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         actions::CASES,
         exceptions::CASES,
         exceptions::INTERRUPTS,
+        exceptions::INTERRUPTS_WITHOUT_ERROR,
     ]
     .into_iter()
     .flatten()

@@ -70,13 +70,13 @@ pub(super) const IN_THE_HANDLER_OF_THE_HANDLER: Case = raised(
 /// `int` with each of these vectors: what comes through its gate is what the CPU
 /// sends, but for the error code, which `int` never pushes.
 macro_rules! interrupts {
-    ($($vector:literal $mnemonic:literal),+) => {
+    ($says:literal, $($vector:literal $mnemonic:literal),+) => {
         &[$(Case {
             profiles: &[Profile::Legacy],
             ..raised(
                 concat!("exception-by-int-", $vector),
                 &[(When::Hashing, Act::Run(&[0xcd, $vector]))],
-                report!($vector, " #", $mnemonic, ", error 0x0, at purgatory_start+{verify+2}"),
+                report!($vector, " #", $mnemonic, $says),
             )
         }),+]
     };
@@ -85,8 +85,16 @@ macro_rules! interrupts {
 /// Every vector of the architecture that has no error code, but for NMI, #UD and
 /// #MC, which can be had for real.
 pub(super) const INTERRUPTS: &[Case] = interrupts![
+    ", error 0x0, at purgatory_start+{verify+2}",
     0 "DE", 1 "DB", 3 "BP", 4 "OF", 5 "BR", 7 "NM", 9 "MF", 15 "..", 16 "MF", 19 "XF", 20 "VE",
     22 "..", 23 "..", 24 "..", 25 "..", 26 "..", 27 "..", 28 "..", 31 ".."
+];
+
+/// Those with one, but for #DF, #GP and #PF. Where it should lie is what follows it:
+/// the place is taken for the error code, and CS for the place.
+pub(super) const INTERRUPTS_WITHOUT_ERROR: &[Case] = interrupts![
+    ", error {place}, at 0x10",
+    10 "TS", 11 "NP", 12 "SS", 17 "AC", 21 "CP", 29 "VC", 30 "SX"
 ];
 
 /// All others.
