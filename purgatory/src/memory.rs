@@ -30,9 +30,9 @@ impl<'a> Image<'a> {
     ///
     /// # Safety
     /// For as long as the value lives, nobody writes the table, and every region
-    /// of it without a [`Claim::flaw`] is initialised memory
-    /// that nobody writes; where one is not mapped, the access ends in the
-    /// exception handler and does not return.
+    /// of it without a [`Claim::flaw`] is initialised memory that nobody writes;
+    /// where one is not mapped, the access ends in the exception handler and does
+    /// not return.
     #[must_use]
     pub const unsafe fn new(table: &'a Table) -> Self {
         Self(table)

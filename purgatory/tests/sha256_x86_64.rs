@@ -1,8 +1,7 @@
 //! The assembly backends against the `sha2` crate: what no message can show.
 //!
 //! They are called directly, as the blob calls them; NIST's vectors run through
-//! them in vectors.rs. A backend that this CPU
-//! cannot run is skipped, and says so.
+//! them in vectors.rs. A backend that this CPU cannot run is skipped, and says so.
 #![cfg(target_arch = "x86_64")]
 
 use std::{

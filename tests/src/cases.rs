@@ -8,6 +8,8 @@ mod consoles;
 mod exceptions;
 mod images;
 
+pub use consoles::DEFAULTS;
+
 /// What the first kernel leaves behind in GDTR and IDTR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    channel::last_lines,
     process, progress, target_directory,
     toolchain::{numbers, search_path},
 };
@@ -115,11 +116,10 @@ impl Apt {
             let _busy = progress::spinner(format!("installing {what}"));
             if !self.run(&arguments)? {
                 let log = fs::read_to_string(&self.log)?;
-                let lines: Vec<_> = log.lines().collect();
                 bail!(
                     "apt-get could not install {what}\n--- last lines of {}\n{}",
                     self.log.display(),
-                    lines[lines.len().saturating_sub(20)..].join("\n")
+                    last_lines(&log).trim_end()
                 )
             }
         }

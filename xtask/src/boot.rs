@@ -175,8 +175,7 @@ pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) ->
     if debugged {
         machine = machine.debuggable()?.arg("-S");
     }
-    let mut run = machine.start()?;
-    ram.forget_name();
+    let mut run = ram.start(machine)?;
     observe(case, &mut run, &ram, &prepared, debugged)
         .and_then(|observed| {
             let trace = trace::Trace::read(&traced)?;
@@ -310,10 +309,12 @@ impl Ram {
         })
     }
 
-    /// Takes its name away once QEMU has it open: nothing is left then, however this
-    /// process ends.
-    pub(crate) fn forget_name(&mut self) {
+    /// Starts its machine. Once QEMU has the file open, its name goes: nothing is
+    /// left then, however this process ends.
+    pub(crate) fn start(&mut self, machine: Machine) -> Result<Run> {
+        let run = machine.start()?;
         self.name = None;
+        Ok(run)
     }
 
     /// Reads a 32-bit word of physical memory.

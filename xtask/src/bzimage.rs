@@ -1,20 +1,16 @@
 //! Boots a real Linux through the blob: the host does what `bzImage64_load()`
 //! (`arch/x86/kernel/kexec-bzimage64.c`) does, in its order and by its rules.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use linux_loader::bootparam::{boot_e820_entry, boot_params};
 use purgatory_tests::Range;
 use vm_memory::ByteValued;
 
 use crate::{
     boot::{Programs, machine, meaning, stopped},
-    failure::Failure,
+    failure::{self, Failure},
     image::{Image, Memory, page_up},
     loader::{self, Kernel, Loaded, PAGE, Segment, fill_digest},
     manifest::Manifest,
@@ -88,9 +84,9 @@ impl Options {
         let Some(path) = &self.kernel else {
             return Ok(None);
         };
-        let kernel = parse(&read(path)?)
+        let kernel = parse(&failure::read(path)?)
             .map_err(|what| Failure::Usage(format!("{} {what}", path.display())))?;
-        let initrd = self.initrd.as_deref().map(read).transpose()?;
+        let initrd = self.initrd.as_deref().map(failure::read).transpose()?;
         Ok(Some(Linux {
             kernel,
             initrd: initrd.unwrap_or_default(),
@@ -113,8 +109,7 @@ pub(crate) fn boot(
     let machine = machine.terminal("console")?;
     manifest.write(machine.directory())?;
     image.write(&machine.directory().join("image"))?;
-    let mut run = machine.start()?;
-    ram.forget_name();
+    let mut run = ram.start(machine)?;
     loop {
         let exit = run.wait_exit_for(LOOK)?;
         let console = run.text("console")?;
@@ -321,10 +316,4 @@ fn describe_memory(params: &mut boot_params, memory: &Memory) {
 
 const fn halves(value: u64) -> (u32, u32) {
     (value as u32, (value >> 32) as u32)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path)
-        .with_context(|| format!("cannot read {}", path.display()))
-        .map_err(|error| Failure::Usage(format!("{error:#}")).into())
 }

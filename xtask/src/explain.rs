@@ -22,7 +22,7 @@ use crate::{
     build,
     code::Code,
     exception,
-    failure::Failure,
+    failure::{self, Failure},
     manifest::{self, Manifest},
 };
 use log::{Event, Exception, Region, Report};
@@ -46,7 +46,7 @@ pub(crate) struct Options {
 /// Runs `cargo xtask explain`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let name = options.log.display();
-    let log = read(&options.log)?;
+    let log = failure::read(&options.log)?;
     if log.starts_with(&object::elf::ELFMAG) {
         // The blob's own texts are in there, and would pass for reports.
         let what =
@@ -98,17 +98,12 @@ fn given_or(
     usual: impl Fn() -> PathBuf,
 ) -> Result<Option<(PathBuf, Vec<u8>)>> {
     match given {
-        Some(path) => Ok(Some((path.to_owned(), read(path)?))),
+        Some(path) => Ok(Some((path.to_owned(), failure::read(path)?))),
         None => {
             let path = usual();
             Ok(fs::read(&path).ok().map(|bytes| (path, bytes)))
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path)
-        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())).into())
 }
 
 /// Says in words what a report means.
@@ -323,14 +318,11 @@ fn struck(
         None => writeln!(text, "  The log ends before it says where.")?,
     }
     if let Some(address) = exception.address.filter(|_| vector == PAGE_FAULT) {
-        let listed = |region: &&Region| address.wrapping_sub(region.start) < region.length;
+        let seen = report.regions.iter().map(|r| (r.index, r.start, r.length));
         let loaded = manifest.into_iter().flat_map(|manifest| &manifest.regions);
-        let mut loaded = loaded.filter(|region| address.wrapping_sub(region.start) < region.length);
-        let place = match (report.regions.iter().find(listed), loaded.next()) {
-            (Some(region), _) => Some((region.index, region.start, region.length)),
-            (None, Some(region)) => Some((region.index, region.start, region.length)),
-            (None, None) => None,
-        };
+        let place = seen
+            .chain(loaded.map(|r| (r.index, r.start, r.length)))
+            .find(|(_, start, length)| address.wrapping_sub(*start) < *length);
         match place {
             Some((index, start, length)) => {
                 let place = Place(index, start, length, manifest);

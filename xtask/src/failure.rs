@@ -1,7 +1,8 @@
 //! How a command ends: the one place that turns an error into an exit code.
 
-use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
+use std::{fmt, fs};
 
 use crate::output;
 
@@ -24,6 +25,12 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Reads a file that the command line names.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path)
+        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+}
 
 /// Prints what is still to be said and returns the exit code.
 pub(crate) fn exit_code(outcome: anyhow::Result<()>) -> ExitCode {

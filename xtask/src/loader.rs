@@ -13,12 +13,14 @@ mod relocate;
 mod tests;
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::{failure::Failure, record};
+use crate::{
+    failure::{self, Failure},
+    record,
+};
 
 pub(crate) use digest::{Segment, fill_digest};
 pub(crate) use file::{File, Relocation, Section, Symbol};
@@ -49,12 +51,11 @@ const BUFFER_MAX: u64 = 64 << 20;
 
 /// Reads a blob; what cannot be one is a mistake of the command line.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let name = path.display();
-    let bytes =
-        fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    let bytes = failure::read(path)?;
     if !bytes.starts_with(&object::elf::ELFMAG) {
         return Err(Failure::Usage(format!(
-            "{name} is not an ELF file: give the blob itself, as in purgatory.ro"
+            "{} is not an ELF file: give the blob itself, as in purgatory.ro",
+            path.display()
         )));
     }
     Ok(bytes)

@@ -10,6 +10,7 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     io::{self, ErrorKind, Write},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::OnceLock,
 };
@@ -71,12 +72,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut builder = Builder::new();
         let old = fs::metadata(path).map(|old| old.permissions());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            // What the umask leaves of it, as for any new file.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
+        // What the umask leaves of it, as for any new file.
+        builder.permissions(fs::Permissions::from_mode(0o666));
         let mut file = builder.prefix(".purgatory-").tempfile_in(folder)?;
         file.write_all(bytes)?;
         if let Ok(old) = old {
@@ -104,7 +101,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 

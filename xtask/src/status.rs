@@ -31,7 +31,9 @@ use purgatory::{
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::{boot::meaning, exception, failure::Failure, qmp::Monitor, record::field};
+use crate::{
+    boot::meaning, exception, failure::Failure, manifest::hex, qmp::Monitor, record::field,
+};
 
 /// Options of `cargo xtask status`.
 #[derive(clap::Args)]
@@ -164,10 +166,7 @@ impl fmt::Display for Words<'_> {
         write!(formatter, "\n  hashed     {bytes} bytes in {cycles} cycles")?;
         let digest: [u8; 32] = field(self.0, offset_of!(Status, digest));
         if digest != [0; 32] {
-            write!(formatter, "\n  digest     ")?;
-            for byte in digest {
-                write!(formatter, "{byte:02x}")?;
-            }
+            write!(formatter, "\n  digest     {}", hex(&digest))?;
         }
         write!(
             formatter,

@@ -222,11 +222,13 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs) -> Result<Tally> {
     })
 }
 
-const fn word(passed: bool) -> &'static str {
+/// How a line begins.
+pub(crate) const fn word(passed: bool) -> &'static str {
     if passed { "ok" } else { "FAIL" }
 }
 
-fn print_line(word: &str, started: Instant, what: &str) {
+/// Prints the line of a test that began at `started`.
+pub(crate) fn print_line(word: &str, started: Instant, what: &str) {
     let seconds = started.elapsed().as_secs_f64();
     println!("{word:4} {seconds:5.1} s  {what}");
 }

@@ -43,6 +43,7 @@ fn run(purgatory: &str, wrong: bool, ends: bool) {
     let mut status = None;
     while status.is_none() && start.elapsed() < limit {
         status = child.try_wait().unwrap();
+        // Nothing tells when a child ends within a time: look again, until the limit.
         thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();

@@ -5,7 +5,7 @@ use super::{
 };
 
 /// What the blob is built with.
-pub(super) const DEFAULTS: Config = Config {
+pub const DEFAULTS: Config = Config {
     consoles: &[Console::Ports, Console::Debug],
     verbose: false,
     reset_after: None,

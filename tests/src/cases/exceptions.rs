@@ -49,11 +49,7 @@ pub(super) const UNDEFINED: Case = raised(
 pub(super) const IN_THE_HANDLER: Case = raised(
     "exception-in-the-handler",
     &[(When::Hashing, DIVIDE), (When::Opening, UD2)],
-    concat!(
-        "purgatory: exception 6 #UD, error 0x0, at purgatory_start+{verify+0}\n",
-        include_str!("../../golden/registers.txt"),
-        "{ending}\n"
-    ),
+    report!("6 #UD, error 0x0, at purgatory_start+{verify+0}"),
 );
 
 /// Nothing is left but to do what was asked for.
@@ -113,12 +109,7 @@ pub(super) const CASES: &[Case] = &[
     raised(
         "exception-page-written",
         &[(When::Hashing, WRITE)],
-        concat!(
-            "purgatory: exception 14 #PF, error 0x2, at purgatory_start+{verify+10}, ",
-            "address 0x7123456780\n",
-            include_str!("../../golden/registers.txt"),
-            "{ending}\n"
-        ),
+        report!("14 #PF, error 0x2, at purgatory_start+{verify+10}, address 0x7123456780"),
     ),
     raised(
         "exception-jump-out-of-the-blob",

@@ -105,8 +105,7 @@ impl<'a> Guest<'a> {
         let (machine, mut ram) =
             boot::machine("bench", LIMIT, programs, case.machine, case.memory, cpu)?;
         image.write(&machine.directory().join("image"))?;
-        let run = machine.debuggable()?.arg("-S").args(arguments).start()?;
-        ram.forget_name();
+        let run = ram.start(machine.debuggable()?.arg("-S").args(arguments))?;
         let mut guest = Self {
             debugger: run.debugger()?,
             loaded: Loaded::place(&programs.blob, plan.purgatory.start, Kernel::V7_2)?,

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use anyhow::{Context, Result, bail, ensure};
 use purgatory::{sha256::Backend, status::Status};
 use purgatory_tests::{
-    cases::{Act, Case, Config, Console, Expect, Reset},
+    cases::{Act, Case, Config, Console, DEFAULTS, Expect, Reset},
     exit, exit_code,
 };
 
@@ -130,27 +130,19 @@ fn backend(case: &Case, number: u32, talk: &str) -> Result<()> {
 /// Holds the purgatory to the devices that it was given, and on a quiet good
 /// path to none at all.
 fn touched(case: &Case, trace: &Trace) -> Result<()> {
-    let verbose = case.config.is_some_and(|config| config.verbose);
+    let config = case.config.unwrap_or(DEFAULTS);
     let mut allowed: Vec<std::ops::Range<u64>> = Vec::new();
     let mut allow = |port: u16, count: u16| allowed.push(port.into()..(port + count).into());
-    if verbose || case.expect != Expect::Boots {
-        let (consoles, port) = match case.config {
-            None => (&[Console::Ports, Console::Debug][..], 0x3f8),
-            Some(config) => (config.consoles, config.port),
-        };
-        for console in consoles {
+    if config.verbose || case.expect != Expect::Boots {
+        for console in config.consoles {
             match console {
-                Console::Ports => allow(port, 8),
+                Console::Ports => allow(config.port, 8),
                 Console::Debug => allow(0xe9, 1),
                 Console::Memory | Console::Screen => (),
             }
         }
     }
-    if verbose
-        || case
-            .config
-            .is_some_and(|config| config.reset_after > Some(0))
-    {
+    if config.verbose || config.reset_after > Some(0) {
         for port in TIMER {
             allow(port, 1);
         }
@@ -159,7 +151,7 @@ fn touched(case: &Case, trace: &Trace) -> Result<()> {
         allow(CHIPSET_RESET, 1);
         allow(KEYBOARD, 1);
     }
-    if configured(case, Console::Screen) {
+    if config.consoles.contains(&Console::Screen) {
         allowed.push(0xb_8000..0xb_8fa0);
     }
     let stray = trace
@@ -170,11 +162,6 @@ fn touched(case: &Case, trace: &Trace) -> Result<()> {
         bail!("it touched a device that is none of its business: {access:x?}");
     }
     Ok(())
-}
-
-fn configured(case: &Case, console: Console) -> bool {
-    case.config
-        .is_some_and(|config| config.consoles.contains(&console))
 }
 
 /// Compares how the machine was reset, and when.
@@ -218,7 +205,7 @@ fn divisor(case: &Case, ram: &Ram, trace: &Trace) -> Result<()> {
         return Ok(());
     };
     let [low, high] = config.divisor.to_le_bytes();
-    if configured(case, Console::Ports) {
+    if config.consoles.contains(&Console::Ports) {
         let writes = trace.accesses.iter().filter(|access| access.write);
         let begun = writes.map(|access| (access.address, access.value)).take(4);
         let port = u64::from(port);
@@ -233,7 +220,7 @@ fn divisor(case: &Case, ram: &Ram, trace: &Trace) -> Result<()> {
             config.divisor
         );
     }
-    if configured(case, Console::Memory) {
+    if config.consoles.contains(&Console::Memory) {
         ensure!(
             ram.word(config.memory, 4)? == u32::from(high) && ram.word(config.memory, 12)? == 0x03,
             "the UART in memory was not given divisor {}",
@@ -245,7 +232,7 @@ fn divisor(case: &Case, ram: &Ram, trace: &Trace) -> Result<()> {
 
 /// Compares what every console carried, the silent ones too.
 fn voices(case: &Case, run: &Run, facts: &Facts, observed: &Observed, trace: &Trace) -> Result<()> {
-    let port = case.config.map_or(0x3f8, |config| config.port);
+    let port = case.config.unwrap_or(DEFAULTS).port;
     let compare = |console: Console, name: &str, said: &str| {
         let golden = if case.heard.contains(&console) {
             case.says

@@ -14,7 +14,7 @@ use super::{
     fetch::{self, PACKAGES, Package},
     initramfs,
 };
-use crate::test::Tally;
+use crate::test::{Tally, print_line, word};
 
 /// What the script says once the second kernel runs it.
 const MARKER: &str = "busybox runs in user space";
@@ -31,8 +31,7 @@ pub(crate) fn test(blob: Option<&Path>) -> Result<Tally> {
         }
         let started = Instant::now();
         let outcome = boot(row, blob);
-        let word = if outcome.is_ok() { "ok  " } else { "FAIL" };
-        println!("{word} {:5.1} s  {name}", started.elapsed().as_secs_f64());
+        print_line(word(outcome.is_ok()), started, &name);
         match outcome {
             Ok(()) => tally.passed += 1,
             Err(error) => {

@@ -62,8 +62,7 @@ fn report(frame: &Frame, earlier: u32) -> ! {
     let address = x86_64::registers::control::Cr2::read_raw();
     if earlier == 0 {
         STATUS.faulted(frame.vector, frame.error, frame.rip, address);
-    }
-    if earlier > 0 {
+    } else {
         console::text("\n");
     }
     report::exception(&report::Exception {
