@@ -94,7 +94,7 @@ extern struct purgatory_config purgatory_config;
 #define PURGATORY_STATUS_MAGIC "PURGSTAT"
 #define PURGATORY_STATUS_VERSION 1
 
-/* purgatory_status.phase, 0 in a purgatory that never ran: */
+/* purgatory_status.phase: */
 #define PURGATORY_PHASE_ENTERED 1	/* the entry code ran */
 #define PURGATORY_PHASE_VERIFYING 2	/* regions are being hashed */
 #define PURGATORY_PHASE_LEAVING 3	/* the image was verified, the jump is next */
@@ -115,7 +115,10 @@ extern struct purgatory_config purgatory_config;
 #define PURGATORY_BACKEND_AVX2 2
 #define PURGATORY_BACKEND_SHA_NI 3
 
-/* The record left behind; each field is valid as soon as it is known. */
+/*
+ * The record left behind; each field is valid as soon as it is known. Not in the
+ * file: memory behind the stack, without the magic until a purgatory runs.
+ */
 struct purgatory_status {
 	uint8_t magic[8];	/* PURGATORY_STATUS_MAGIC, no NUL */
 	uint32_t version;	/* PURGATORY_STATUS_VERSION */

@@ -31,8 +31,9 @@ pub type Regions = [Region; REGION_COUNT];
 /// The table itself.
 pub type Table = [Exported<Region>; REGION_COUNT];
 
-/// A SHA-256 digest, as bytes.
-pub type Digest = [u8; 32];
+/// A SHA-256 digest: its 32 bytes as they lie in memory, in words, because the
+/// compiler copies what is volatile element by element.
+pub type Digest = [u64; 4];
 
 /// What the loader may set beyond the kernel's contract: `purgatory_config`.
 ///
@@ -80,6 +81,16 @@ impl Config {
     pub const HALT: u32 = 0;
     /// [`Config::on_refusal`]: give the machine back, after [`Config::delay`].
     pub const RESET: u32 = 1;
+
+    /// Tells whether to speak when all is well, too.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity.read() != 0
+    }
+
+    /// Tells whether a refusal ends in a reset.
+    pub fn resets(&self) -> bool {
+        self.on_refusal.read() == Self::RESET
+    }
 }
 
 /// A static that is written from outside the program: by the loader before we
@@ -111,42 +122,6 @@ impl<T: Copy> Exported<T> {
     }
 }
 
-/// An exported digest. In words, because the compiler copies it element by element.
-#[repr(transparent)]
-pub struct ExportedDigest([Exported<u64>; 4]);
-
-impl ExportedDigest {
-    /// All zeros.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self([const { Exported::new(0) }; 4])
-    }
-
-    /// Copies out what stands there now.
-    pub fn read(&self) -> Digest {
-        let mut digest = Digest::default();
-        let (words, _) = digest.as_chunks_mut();
-        for (bytes, exported) in words.iter_mut().zip(&self.0) {
-            *bytes = exported.read().to_ne_bytes();
-        }
-        digest
-    }
-
-    /// Replaces what stands there.
-    pub fn write(&self, digest: &Digest) {
-        let (words, _) = digest.as_chunks();
-        for (bytes, exported) in words.iter().zip(&self.0) {
-            exported.write(u64::from_ne_bytes(*bytes));
-        }
-    }
-}
-
-impl Default for ExportedDigest {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Written by `kexec_calculate_store_digests()`.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_sha_regions"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.regions"))]
@@ -157,7 +132,7 @@ pub static REGIONS: Table = [const { Exported::new(Region { start: 0, len: 0 }) 
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_sha256_digest"))]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".exported.digest"))]
 #[used]
-pub static EXPECTED_DIGEST: ExportedDigest = ExportedDigest::new();
+pub static EXPECTED_DIGEST: Exported<Digest> = Exported::new([0; 4]);
 
 /// Written into the file by a tool; the kernel leaves it alone.
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_config"))]
@@ -188,6 +163,6 @@ pub const fn loaded_image() -> Image<'static> {
 const _: () = {
     assert!(size_of::<Region>() == 16);
     assert!(size_of::<Table>() == 256);
-    assert!(size_of::<ExportedDigest>() == 32);
+    assert!(size_of::<Digest>() == 32);
     assert!(size_of::<Config>() == 48);
 };

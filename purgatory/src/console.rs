@@ -1,60 +1,105 @@
-//! A printer for all consoles: text, hexadecimal, decimal.
+//! A printer for all consoles: text with numbers in it.
 //!
 //! Not `core::fmt`: its vtables hold absolute addresses, and it costs more than
 //! everything here. Nothing here can panic or allocate.
 
+use core::num::NonZero;
+
 use crate::arch::console_byte;
+
+/// Prints text in which each `%` and the letter behind it stand for a number:
+///
+/// | | the number |
+/// |---|---|
+/// | `%u` | in decimal |
+/// | `%x` | in hexadecimal, no more digits than it needs |
+/// | `%w` | in hexadecimal, all sixteen digits |
+/// | `%s` | as the [`letters`] packed into it |
+macro_rules! say {
+    ($format:literal $(, $number:expr)*) => {{
+        const {
+            let numbers: &[&str] = &[$(stringify!($number)),*];
+            assert!(console::places($format) == numbers.len(), "a number for each %");
+        }
+        console::print($format, &[$($number),*]);
+    }};
+}
+pub(crate) use say;
 
 /// Prints text as it is.
 #[inline(never)]
 pub fn text(text: &str) {
-    for byte in text.bytes() {
-        console_byte(byte);
-    }
+    print(text, &[]);
 }
 
-/// Prints the last `digits` hexadecimal digits of a number.
+/// Prints text with numbers; through [`say`], which counts them.
 #[inline(never)]
-pub fn hex_digits(value: u64, digits: u32) {
-    for place in (0..digits).rev() {
-        let [digit, ..] = (value.wrapping_shr(place.wrapping_mul(4)) & 0xf).to_le_bytes();
-        console_byte(match digit {
-            0..=9 => digit.wrapping_add(b'0'),
-            _ => digit.wrapping_add(b'a' - 10),
-        });
-    }
-}
-
-/// Prints a number with 0x in front and no more digits than it needs.
-#[inline(never)]
-pub fn hex(value: u64) {
-    text("0x");
-    let bits = 64_u32.wrapping_sub(value.leading_zeros());
-    hex_digits(value, bits.div_ceil(4).max(1));
-}
-
-/// Prints a number in decimal.
-#[inline(never)]
-pub fn decimal(value: u64) {
-    let mut digits = [0; 20];
-    let mut rest = value;
-    for slot in &mut digits {
-        [*slot, ..] = (rest % 10).to_le_bytes();
-        rest /= 10;
-    }
-    let mut leading = true;
-    for (place, digit) in digits.iter().enumerate().rev() {
-        leading &= *digit == 0 && place != 0;
-        if !leading {
-            console_byte(digit.wrapping_add(b'0'));
+pub fn print(format: &str, numbers: &[u64]) {
+    let mut numbers = numbers.iter();
+    let mut bytes = format.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            console_byte(byte);
+            continue;
+        }
+        let value = numbers.next().copied().unwrap_or_default();
+        match bytes.next() {
+            Some(b'u') => number(value, DECIMAL, 1),
+            Some(b'x') => number(value, HEXADECIMAL, 1),
+            Some(b'w') => number(value, HEXADECIMAL, 16),
+            _ => {
+                let mut letters = value;
+                while letters != 0 {
+                    let [letter, ..] = letters.to_le_bytes();
+                    console_byte(letter);
+                    letters >>= 8;
+                }
+            }
         }
     }
 }
 
-/// Prints bytes in hexadecimal.
+/// The base of everyday numbers.
+const DECIMAL: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(9);
+/// The base of addresses and digests.
+pub const HEXADECIMAL: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(15);
+
+/// Prints a number with at least `least` digits.
 #[inline(never)]
-pub fn bytes(bytes: &[u8]) {
-    for byte in bytes {
-        hex_digits(u64::from(*byte), 2);
+pub fn number(value: u64, base: NonZero<u64>, least: u32) {
+    let rest = value / base;
+    if rest > 0 || least > 1 {
+        number(rest, base, least.saturating_sub(1));
     }
+    let [digit, ..] = (value % base).to_le_bytes();
+    console_byte(match digit {
+        0..=9 => digit.wrapping_add(b'0'),
+        _ => digit.wrapping_add(b'a' - 10),
+    });
+}
+
+/// Packs up to eight letters into a number, the first one lowest.
+#[must_use]
+pub const fn letters(text: &str) -> u64 {
+    let mut letters = 0;
+    let mut rest = text.as_bytes();
+    while let [head @ .., last] = rest {
+        letters = letters << 8 | u64::from_le_bytes([*last, 0, 0, 0, 0, 0, 0, 0]);
+        rest = head;
+    }
+    letters
+}
+
+/// Counts the numbers that a format wants.
+#[must_use]
+pub const fn places(format: &str) -> usize {
+    let mut places: usize = 0;
+    let mut rest = format.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        if *byte == b'%' {
+            places = places.wrapping_add(1);
+        }
+        rest = tail;
+    }
+    places
 }

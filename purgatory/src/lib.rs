@@ -19,82 +19,68 @@ pub mod sha256;
 pub mod status;
 pub mod verify;
 
-use abi::Config;
+use abi::CONFIG;
 use sha256::Backend;
 use status::{Phase, STATUS};
-use verify::{Refusal, Verified};
+use verify::Refusal;
 
 /// Runs the whole trip: called once by the entry code on the purgatory's own
 /// stack, and leaves either into the next kernel or into [`finish`].
 pub fn run() -> ! {
-    STATUS.enter(Phase::Entered);
+    STATUS.open();
     arch::prepare();
-    let verbose = abi::CONFIG.verbosity.read() != 0;
-    if verbose {
+    if CONFIG.is_verbose() {
         report::begin();
     }
     let backend = arch::fastest_backend();
-    let progress = if verbose { tell } else { note };
-    match verify(backend, progress) {
-        Ok(verified) if arch::stack_is_sound() => {
-            if verbose {
-                report::end(&verified, backend);
+    match verify(backend) {
+        Ok(()) if arch::stack_is_sound() => {
+            if CONFIG.is_verbose() {
+                report::end(backend);
             }
             STATUS.enter(Phase::Leaving);
             arch::jump()
         }
-        Ok(_) => {
+        Ok(()) => {
             STATUS.overflowed();
             report::overflowed();
         }
-        Err(refusal) => report::refused(&refusal, backend),
+        Err(refusal) => report::refused(refusal, backend),
     }
     finish()
 }
 
 /// Says what happens next to a machine whose purgatory cannot go on, and does it.
 pub fn finish() -> ! {
-    report::ending(resets().then(|| abi::CONFIG.delay.read()));
+    report::ending();
     act()
 }
 
 /// Does with the machine what was configured for such a case, without a word.
 pub fn act() -> ! {
-    if !resets() {
+    if !CONFIG.resets() {
         arch::halt();
     }
-    let delay = abi::CONFIG.delay.read();
+    let delay = CONFIG.delay.read();
     if delay > 0 {
         arch::wait(delay);
     }
     arch::reset()
 }
 
-fn resets() -> bool {
-    abi::CONFIG.on_refusal.read() == Config::RESET
-}
-
-/// Notes how many bytes are hashed.
-fn note(bytes: u64) {
-    STATUS.bytes.write(bytes);
-}
-
-/// Notes it, and says so now and then.
-fn tell(bytes: u64) {
-    note(bytes);
-    report::progress(bytes);
-}
-
-/// Checks the loaded image with `backend` and leaves the verdict in the status record.
+/// Checks the loaded image with `backend` and leaves what it found in the status record.
 #[inline(never)]
-fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
+fn verify(backend: Backend) -> Result<(), Refusal> {
     STATUS.begin(backend);
     let start = arch::cycles();
     let image = abi::loaded_image();
-    let verdict = verify::verify(&image, &abi::EXPECTED_DIGEST.read(), backend, progress);
+    let outcome = verify::verify(&image, &abi::EXPECTED_DIGEST.read(), backend, |bytes| {
+        STATUS.bytes.write(bytes);
+        report::progress(bytes);
+    });
     STATUS.cycles.write(arch::cycles().wrapping_sub(start));
-    STATUS.conclude(&verdict);
-    verdict
+    STATUS.conclude(&outcome);
+    outcome.verdict
 }
 
 /// Checks the exported region table against the exported digest, without one
@@ -110,8 +96,9 @@ fn verify(backend: Backend, progress: fn(u64)) -> Result<Verified, Refusal> {
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 #[must_use]
 pub extern "C" fn purgatory_verify(backend: u32) -> u32 {
-    match Backend::from_number(backend).map(|backend| verify(backend, note)) {
-        Some(Ok(_)) => 0,
+    STATUS.open();
+    match Backend::from_number(backend).map(verify) {
+        Some(Ok(())) => 0,
         Some(Err(_)) => 1,
         None => 2,
     }

@@ -41,7 +41,8 @@ impl<'a> Image<'a> {
     /// Walks the entries in use in table order; one of length 0 is not, whatever
     /// its start.
     pub fn claims(&self) -> impl Iterator<Item = Claim<'a>> {
-        (0..).zip(self.0).filter_map(|(index, entry)| {
+        let table = self.0;
+        (0..).zip(table).filter_map(|(index, entry)| {
             let region = entry.read();
             (region.len != 0).then_some(Claim {
                 index,

@@ -4,9 +4,9 @@
 //! far the purgatory came, even where no console was.
 
 use crate::{
-    abi::{Exported, ExportedDigest},
+    abi::{Digest, Exported},
     sha256::Backend,
-    verify::{Refusal, Verified},
+    verify::{Outcome, Refusal},
 };
 
 /// How far the trip came.
@@ -25,7 +25,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Returns the number in the record; 0 is a blob that never ran.
+    /// Returns the number in the record.
     #[must_use]
     pub const fn number(self) -> u32 {
         match self {
@@ -48,7 +48,7 @@ pub struct Status {
     pub version: Exported<u32>,
     /// Size of this structure in bytes.
     pub size: Exported<u32>,
-    /// A [`Phase`] number, 0 before entry.
+    /// A [`Phase`] number.
     pub phase: Exported<u32>,
     /// 0 none yet, 1 match, 2 nothing to check, 3 mismatch, 4 table wiped,
     /// 5 bad region, 6 exception, 7 stack overflow.
@@ -72,7 +72,7 @@ pub struct Status {
     /// The address it was about.
     pub cr2: Exported<u64>,
     /// The digest computed.
-    pub digest: ExportedDigest,
+    pub digest: Exported<Digest>,
 }
 
 impl Status {
@@ -80,6 +80,15 @@ impl Status {
     pub const MAGIC: [u8; 8] = *b"PURGSTAT";
     /// The layout described here.
     pub const VERSION: u32 = 1;
+
+    /// Begins the record: until then it is not one.
+    #[inline(never)]
+    pub fn open(&self) {
+        self.magic.write(Self::MAGIC);
+        self.version.write(Self::VERSION);
+        self.size.write(120);
+        self.enter(Phase::Entered);
+    }
 
     /// Notes how far the trip came.
     pub fn enter(&self, phase: Phase) {
@@ -113,48 +122,38 @@ impl Status {
     }
 
     /// Notes how a check ended.
-    pub fn conclude(&self, verdict: &Result<Verified, Refusal>) {
-        match *verdict {
-            Ok(Verified { bytes, digest }) => {
-                self.digest.write(&digest);
-                self.verdict.write(if bytes == 0 { 2 } else { 1 });
-            }
-            Err(refusal) => {
-                self.enter(Phase::Refused);
-                match refusal {
-                    Refusal::Mismatch { computed, .. } => {
-                        self.digest.write(&computed);
-                        self.verdict.write(3);
-                    }
-                    Refusal::TableWiped { computed } => {
-                        self.digest.write(&computed);
-                        self.verdict.write(4);
-                    }
-                    Refusal::BadRegion { index, .. } => {
-                        self.region.write(index);
-                        self.digest.write(&[0; 32]);
-                        self.verdict.write(5);
-                    }
-                }
-            }
+    pub fn conclude(&self, outcome: &Outcome) {
+        self.digest.write(outcome.computed);
+        if outcome.verdict.is_err() {
+            self.enter(Phase::Refused);
         }
+        self.verdict.write(match outcome.verdict {
+            Ok(()) if outcome.bytes > 0 => 1,
+            Ok(()) => 2,
+            Err(Refusal::Mismatch) => 3,
+            Err(Refusal::TableWiped) => 4,
+            Err(Refusal::BadRegion { index, .. }) => {
+                self.region.write(index);
+                5
+            }
+        });
     }
 }
 
 const _: () = assert!(size_of::<Status>() == 120);
 
-/// The record itself.
+/// The record itself: zeros in memory until [`Status::open`], and not in the file.
 #[cfg_attr(
     target_os = "none",
     expect(unsafe_code, reason = "found by name from outside")
 )]
 #[cfg_attr(target_os = "none", unsafe(export_name = "purgatory_status"))]
-#[cfg_attr(target_os = "none", unsafe(link_section = ".exported.status"))]
+#[cfg_attr(target_os = "none", unsafe(link_section = ".bss.exported.status"))]
 #[used]
 pub static STATUS: Status = Status {
-    magic: Exported::new(Status::MAGIC),
-    version: Exported::new(Status::VERSION),
-    size: Exported::new(120),
+    magic: Exported::new([0; 8]),
+    version: Exported::new(0),
+    size: Exported::new(0),
     phase: Exported::new(0),
     verdict: Exported::new(0),
     backend: Exported::new(0),
@@ -166,5 +165,5 @@ pub static STATUS: Status = Status {
     error: Exported::new(0),
     rip: Exported::new(0),
     cr2: Exported::new(0),
-    digest: ExportedDigest::new(),
+    digest: Exported::new([0; 4]),
 };

@@ -12,31 +12,25 @@ use crate::{
 /// How many bytes are hashed between two reports of progress.
 const STRIDE: usize = 1 << 20;
 
-/// A check that held.
+/// What a check found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct Outcome {
+    /// Whether the image may be started.
+    pub verdict: Result<(), Refusal>,
     /// Bytes hashed; 0 when the loader recorded nothing to check, as Linux 7.3
     /// does for images that were never copied.
     pub bytes: u64,
-    /// The digest, computed and expected.
-    pub digest: Digest,
+    /// What they hash to; zeros of a table that makes no sense.
+    pub computed: Digest,
 }
 
-/// A check that did not hold.
+/// Why an image must not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The regions hash to something else.
-    Mismatch {
-        /// Bytes hashed.
-        bytes: u64,
-        /// What they hash to.
-        computed: Digest,
-    },
+    /// The regions hash to something else than expected.
+    Mismatch,
     /// The table is empty, but the digest is not the one of an empty message.
-    TableWiped {
-        /// The digest of an empty message.
-        computed: Digest,
-    },
+    TableWiped,
     /// A region cannot be memory.
     BadRegion {
         /// Its index in the table.
@@ -49,48 +43,47 @@ pub enum Refusal {
 /// Hashes every region of `image` in table order and compares with `expected`.
 ///
 /// `progress` learns the bytes hashed so far, about once per MiB.
-///
-/// # Errors
-/// Says why the image must not be started.
+#[inline(never)]
 pub fn verify(
     image: &Image<'_>,
     expected: &Digest,
     backend: Backend,
     progress: fn(u64),
-) -> Result<Verified, Refusal> {
+) -> Outcome {
+    let mut outcome = Outcome {
+        verdict: Ok(()),
+        bytes: 0,
+        computed: [0; 4],
+    };
     // Nothing is read before the whole table makes sense.
-    for claim in image.claims() {
-        if let Some(flaw) = claim.flaw() {
-            let index = claim.index;
-            return Err(Refusal::BadRegion { index, flaw });
-        }
+    let flawed = image.claims().find_map(|claim| {
+        let index = claim.index;
+        claim.flaw().map(|flaw| Refusal::BadRegion { index, flaw })
+    });
+    if let Some(refusal) = flawed {
+        outcome.verdict = Err(refusal);
+        return outcome;
     }
     let mut message = Sha256::new(backend);
-    let mut bytes = 0;
     for region in image.claims().filter_map(|claim| claim.memory()) {
         for piece in region.chunks(STRIDE) {
             message.update(piece);
-            bytes = wide(piece.len()).wrapping_add(bytes);
-            progress(bytes);
+            outcome.bytes = wide(piece.len()).wrapping_add(outcome.bytes);
+            progress(outcome.bytes);
         }
     }
-    let computed = message.finish();
-    if equal(&computed, expected) {
-        Ok(Verified {
-            bytes,
-            digest: computed,
-        })
-    } else if bytes == 0 {
-        Err(Refusal::TableWiped { computed })
-    } else {
-        Err(Refusal::Mismatch { bytes, computed })
+    outcome.computed = message.finish();
+    if !equal(&outcome.computed, expected) {
+        outcome.verdict = Err(match outcome.bytes {
+            0 => Refusal::TableWiped,
+            _ => Refusal::Mismatch,
+        });
     }
+    outcome
 }
 
-/// Compares all 32 bytes.
+/// Compares all of both.
 fn equal(one: &Digest, other: &Digest) -> bool {
-    let ((one, _), (other, _)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    one.iter().zip(other).fold(0, |difference, (a, b)| {
-        difference | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
-    }) == 0
+    let differ = |difference, (a, b): (&u64, &u64)| difference | (a ^ b);
+    one.iter().zip(other).fold(0, differ) == 0
 }

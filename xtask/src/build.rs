@@ -40,7 +40,7 @@ pub(crate) struct Blob {
 
 /// Flags of everything freestanding. They start from nothing: `RUSTFLAGS` would
 /// replace them, so it is refused.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 10] = [
     "-Crelocation-model=pic",
     // Without it, LLVM reaches memcpy and exported statics through a GOT.
     "-Zrelax-elf-relocations=yes",
@@ -52,6 +52,8 @@ const FLAGS: [&str; 8] = [
     "-Cllvm-args=-partial-unrolling-threshold=300",
     "-Clinker-flavor=ld.lld",
     "-Clink-arg=--no-dynamic-linker",
+    "-Clink-arg=--icf=all",
+    "-Clink-arg=--ignore-data-address-equality",
     "-Cstrip=none",
 ];
 
@@ -212,7 +214,7 @@ fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
         "  file {} bytes; text {}, tables {}, constants {}, stack and scratch {}",
         fs::metadata(&blob.relocatable)?.len(),
         span("purgatory_start", "text_end")?,
-        span("written_start", "written_end")?,
+        span("tables_start", "tables_end")?,
         span("rodata_start", "rodata_end")?,
         stack.size(),
     )?;

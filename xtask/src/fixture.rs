@@ -29,15 +29,15 @@ purgatory_sha256_digest:
 purgatory_config:
         .quad   1
         .size   purgatory_config, 8
-purgatory_status:
-        .quad   1
-        .size   purgatory_status, 8
         .set    .Lstack, purgatory_start + 0x3000
 
         .section .stack, \"aw\", @nobits
         .balign 4096
         .skip   4096
 stack_end:
+purgatory_status:
+        .skip   120
+        .size   purgatory_status, 120
 ";
 
 /// A purgatory in the manner of the stock ones: C, several loaded sections,

@@ -49,6 +49,7 @@ pub(crate) fn link(
     let mut command = Command::new(&toolchain.lld);
     command
         .args(["-flavor", "gnu", kind, "--no-dynamic-linker"])
+        .args(["--icf=all", "--ignore-data-address-equality"])
         .args(["--gc-sections", "-T"])
         .arg(script)
         .arg(object)

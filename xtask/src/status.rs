@@ -2,9 +2,9 @@
 //! says in words how far it came.
 //!
 //! It is found by its magic: whoever looks at a dead machine does not know where
-//! the purgatory was. Copies that never ran (the file in the first kernel's
-//! memory, its buffer) carry the magic, too, so that all are printed, those
-//! that ran first. Nothing of the guest is changed.
+//! the purgatory was. There is none before one ran, so that copies that never did
+//! (the file in the first kernel's memory, its buffer) are not mistaken for it;
+//! their configuration tells of them. Nothing of the guest is changed.
 
 #[cfg(test)]
 mod tests;
@@ -21,10 +21,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, ReadCache, elf};
 use purgatory::{
+    abi::Config,
     sha256::Backend,
     status::{Phase, Status},
 };
@@ -65,16 +66,28 @@ type Record = [u8; SIZE];
 
 /// Runs `cargo xtask status`.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let found = match (&options.qmp, &options.memory_dump) {
-        (Some(socket), _) => search(&mut Guest::connect(socket)?)?,
-        (None, Some(path)) => search(&mut Dump::open(path)?)?,
-        (None, None) => Vec::new(),
-    };
-    ensure!(
-        !found.is_empty(),
-        "no purgatory_status in this memory: no purgatory of this project was loaded, \
-         or the next kernel has used its memory since"
-    );
+    match (&options.qmp, &options.memory_dump) {
+        (Some(socket), _) => tell(&mut Guest::connect(socket)?),
+        (None, Some(path)) => tell(&mut Dump::open(path)?),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Prints every record.
+fn tell(memory: &mut impl Memory) -> Result<()> {
+    let found = records(memory)?;
+    if found.is_empty() {
+        if let Some((address, _)) = search::<8>(memory, Config::MAGIC)?.first() {
+            bail!(
+                "no purgatory_status in this memory: a purgatory is loaded, its \
+                 purgatory_config at {address:#x}, but none has run"
+            );
+        }
+        bail!(
+            "no purgatory_status in this memory: no purgatory of this project was loaded, \
+             or the next kernel has used its memory since"
+        );
+    }
     for (address, record) in found {
         println!("purgatory_status at {address:#x}{}", Words(&record));
     }
@@ -89,9 +102,19 @@ trait Memory {
     fn read(&mut self, address: u64, length: u64) -> Result<Vec<u8>>;
 }
 
-/// Finds every record, those that ran first.
-fn search(memory: &mut impl Memory) -> Result<Vec<(u64, Record)>> {
-    let magic = memchr::memmem::Finder::new(&Status::MAGIC);
+/// Finds every record, those that can be read first.
+fn records(memory: &mut impl Memory) -> Result<Vec<(u64, Record)>> {
+    let mut found = search(memory, Status::MAGIC)?;
+    found.sort_by_key(|(_, record)| Reverse(fits(record)));
+    Ok(found)
+}
+
+/// Finds everything that begins with a magic.
+fn search<const SIZE: usize>(
+    memory: &mut impl Memory,
+    magic: [u8; 8],
+) -> Result<Vec<(u64, [u8; SIZE])>> {
+    let magic = memchr::memmem::Finder::new(&magic);
     let mut found = Vec::new();
     for range in memory.ranges() {
         let mut start = range.start;
@@ -109,7 +132,6 @@ fn search(memory: &mut impl Memory) -> Result<Vec<(u64, Record)>> {
             start += length;
         }
     }
-    found.sort_by_key(|(_, record)| Reverse((fits(record), phase(record) != 0)));
     Ok(found)
 }
 
@@ -117,10 +139,6 @@ fn fits(record: &Record) -> bool {
     let word = |offset| u32::from_le_bytes(field(record, offset));
     word(offset_of!(Status, version)) == Status::VERSION
         && word(offset_of!(Status, size)) as usize == SIZE
-}
-
-fn phase(record: &Record) -> u32 {
-    u32::from_le_bytes(field(record, offset_of!(Status, phase)))
 }
 
 /// A record in words.
@@ -138,10 +156,9 @@ impl fmt::Display for Words<'_> {
                 ": not one that this tool reads (version {version}, {size} bytes)"
             );
         }
-        let phase = phase(self.0);
+        let phase = word(offset_of!(Status, phase));
         let is = |known: Phase| phase == known.number();
         let words = match phase {
-            0 => "never ran: a copy that was not started",
             _ if is(Phase::Entered) => "entered",
             _ if is(Phase::Verifying) => "verifying",
             _ if is(Phase::Leaving) => "verified, on its way to the next kernel",
@@ -150,9 +167,6 @@ impl fmt::Display for Words<'_> {
             _ => "unknown",
         };
         write!(formatter, "\n  phase      {words}")?;
-        if phase == 0 {
-            return Ok(());
-        }
         let verdict = word(offset_of!(Status, verdict));
         write!(formatter, "\n  verdict    {}", meaning(verdict))?;
         if verdict == 5 {

@@ -18,13 +18,16 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use purgatory::{
-    abi::{Digest, Region, Regions},
+    abi::{Region, Regions},
     sha256::Backend,
     status::Status,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::loader::{File, Kernel, Layout, Loaded};
+
+/// A SHA-256 digest as libraries and files have it.
+pub(crate) type Digest = [u8; 32];
 
 /// Tells whether this CPU runs a backend; the blob itself takes the caller's word.
 pub(crate) fn runs_here(backend: Backend) -> bool {
@@ -55,7 +58,6 @@ impl Ours {
         let verify = unsafe {
             mem::transmute::<NonNull<c_void>, extern "sysv64" fn(u32) -> u32>(function.cast())
         };
-        loaded.get_symbol("purgatory_status", size_of::<Status>() as u64)?;
         let status = blob.inside(
             loaded.symbol_address("purgatory_status")?,
             size_of::<Status>(),

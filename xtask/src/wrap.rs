@@ -43,9 +43,9 @@ pub(crate) fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         let symbol = linked
             .symbol_by_name(name)
             .with_context(|| format!("the linked program does not define {name}"))?;
-        // The end of the stack is also the first byte behind it: go by name.
+        // By name: the end of a stack may also be the first byte of what follows it.
         let (home, base) = match name {
-            "stack_end" => (stack_section, stack.address()),
+            "stack_end" | "purgatory_status" => (stack_section, stack.address()),
             _ => (section, 0),
         };
         let SymbolFlags::Elf { st_info, .. } = symbol.flags() else {

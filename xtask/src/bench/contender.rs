@@ -1,11 +1,11 @@
 //! Everything that hashes here, behind one call, and the messages that it gets.
 
 use anyhow::{Context as _, Result, ensure};
-use purgatory::{abi::Digest, sha256::Backend};
+use purgatory::sha256::Backend;
 use sha2::{Digest as _, Sha256};
 
 use super::{limit, openssl::OpenSsl};
-use crate::userspace::{Ours, Stock};
+use crate::userspace::{Digest, Ours, Stock};
 
 /// How a message lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

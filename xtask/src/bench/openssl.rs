@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use purgatory::abi::Digest;
+
+use crate::userspace::Digest;
 
 /// The ABI of OpenSSL 3.
 pub(super) const NAME: &str = "libcrypto.so.3";

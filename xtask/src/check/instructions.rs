@@ -71,6 +71,7 @@ const ALLOWED: &[(Kind, &[&str])] = &[
             "arch::x86_64::tables::",
             "arch::x86_64::machine::reset",
             "purgatory::run",
+            "purgatory_start",
             "x86_jump",
         ],
     ),

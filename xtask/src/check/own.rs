@@ -75,8 +75,16 @@ pub(super) fn symbols(subject: &Subject<'_>, finding: &mut Finding) {
             continue;
         };
         let section = &subject.file.sections[usize::from(symbol.section.0)];
-        if !section.is_alloc() || section.is_nobits() {
-            finding.broken(format!("{name} is in {section}, which has no loaded bytes"));
+        let written = name == "purgatory_status";
+        if !section.is_alloc() || section.is_nobits() != written {
+            finding.broken(format!(
+                "{name} is in {section}, {}",
+                if written {
+                    "whose pages hold code: writing there is slow"
+                } else {
+                    "which has no loaded bytes"
+                }
+            ));
         } else if symbol.size == 0 || !subject.holds(&symbol, symbol.size) {
             finding.broken(format!(
                 "{name} ({} bytes at {:#x}) is not inside {section}",

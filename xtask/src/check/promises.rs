@@ -190,7 +190,7 @@ pub(super) const OWN: &[Promise] = &[
         number: "own",
         title: "exports its own symbols",
         why: "configure, status and the speed test find them by name",
-        mend: "keep them in linker/purgatory.ld, with type and size",
+        mend: "keep them in linker/purgatory.ld, with type and size, the status behind the stack",
         check: own::symbols,
     },
     Promise {

@@ -26,6 +26,7 @@ purgatory_start:
     lea rdi, [rip + stack_start]
     mov rax, {canary}
     mov [rdi], rax
+    sidt [rip + {saved_idt}]
     xor ebp, ebp
     call {run}
     ud2
@@ -102,22 +103,23 @@ x86_exception:
     .section .text.x86_jump, "ax", @progbits
     .type x86_jump, @function
 x86_jump:
-    mov rax, [rip + {handoff}]
-    mov rcx, [rip + {handoff} + 8]
-    mov rdx, [rip + {handoff} + 16]
-    mov rbx, [rip + {handoff} + 24]
-    mov rsp, [rip + {handoff} + 32]
-    mov rbp, [rip + {handoff} + 40]
-    mov rsi, [rip + {handoff} + 48]
-    mov rdi, [rip + {handoff} + 56]
-    mov r8,  [rip + {handoff} + 64]
-    mov r9,  [rip + {handoff} + 72]
-    mov r10, [rip + {handoff} + 80]
-    mov r11, [rip + {handoff} + 88]
-    mov r12, [rip + {handoff} + 96]
-    mov r13, [rip + {handoff} + 104]
-    mov r14, [rip + {handoff} + 112]
-    mov r15, [rip + {handoff} + 120]
+    lea r15, [rip + {handoff}]
+    mov rax, [r15 + 0]
+    mov rcx, [r15 + 8]
+    mov rdx, [r15 + 16]
+    mov rbx, [r15 + 24]
+    mov rsp, [r15 + 32]
+    mov rbp, [r15 + 40]
+    mov rsi, [r15 + 48]
+    mov rdi, [r15 + 56]
+    mov r8, [r15 + 64]
+    mov r9, [r15 + 72]
+    mov r10, [r15 + 80]
+    mov r11, [r15 + 88]
+    mov r12, [r15 + 96]
+    mov r13, [r15 + 104]
+    mov r14, [r15 + 112]
+    mov r15, [r15 + 120]
     lidt [rip + {saved_idt}]
     jmp [rip + {handoff} + 128]
     .size x86_jump, . - x86_jump

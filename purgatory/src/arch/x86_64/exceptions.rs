@@ -1,11 +1,26 @@
 //! What happens when something goes wrong while we run.
 
-use crate::{abi::Exported, arch, console, report, status::STATUS};
+use crate::{
+    abi::Exported,
+    arch,
+    console::{self, say, text},
+    report,
+    status::STATUS,
+};
 
 use super::machine;
 
 /// Two letters a vector; `..` has no name (AMD64 manual volume 2, table 8-1).
-const MNEMONICS: &str = "DEDBNMBPOFBRUDNMDFMFTSNPSSGPPF..MFACMCXFVECP..............VCSX..";
+const MNEMONICS: &[[u8; 2]] = {
+    let letters = b"DEDBNMBPOFBRUDNMDFMFTSNPSSGPPF..MFACMCXFVECP..............VCSX..";
+    letters.as_chunks().0
+};
+/// Three letters a register, in the order of [`Frame::registers`] and what follows them here.
+const NAMES: &[[u8; 3]] = b"raxrbxrcxrdxrsirdirbpr8 r9 r10r11r12r13r14r15riprspcr2"
+    .as_chunks()
+    .0;
+/// No blob is larger; what lies further from its start is somewhere else.
+const LARGEST: u64 = 1 << 20;
 const NMI: u64 = 2;
 const DOUBLE_FAULT: u64 = 8;
 const PAGE_FAULT: u64 = 14;
@@ -63,18 +78,49 @@ fn report(frame: &Frame, earlier: u32) -> ! {
     if earlier == 0 {
         STATUS.faulted(frame.vector, frame.error, frame.rip, address);
     } else {
-        console::text("\n");
+        text("\n");
     }
-    report::exception(&report::Exception {
-        vector: frame.vector,
-        mnemonics: MNEMONICS,
-        error: frame.error,
-        place: frame.rip,
-        base: machine::base(),
-        address: (frame.vector == PAGE_FAULT).then_some(address),
-        names: "raxrbxrcxrdxrsirdirbpr8 r9 r10r11r12r13r14r15riprspcr2",
-        registers: &frame.registers,
-        others: &[frame.rip, frame.rsp, address],
-    });
+    arch::open_console();
+    let mnemonic = usize::try_from(frame.vector)
+        .ok()
+        .and_then(|vector| MNEMONICS.get(vector));
+    say!(
+        "purgatory: exception %u #%s, error 0x%x, at ",
+        frame.vector,
+        u16::from_le_bytes(mnemonic.copied().unwrap_or_default()).into(),
+        frame.error
+    );
+    let offset = frame.rip.wrapping_sub(machine::base());
+    if offset < LARGEST {
+        say!("purgatory_start+0x%x", offset);
+    } else {
+        say!("0x%x", frame.rip);
+    }
+    if frame.vector == PAGE_FAULT {
+        say!(", address 0x%x", address);
+    }
+    for (index, value) in (0..).zip(&frame.registers) {
+        register(index, *value);
+    }
+    register(15, frame.rip);
+    register(16, frame.rsp);
+    register(17, address);
+    if frame.vector == PAGE_FAULT {
+        report::claims_around(address);
+    }
+    text("\n");
     crate::finish()
+}
+
+/// Shows a register, the third of its line or its first.
+#[inline(never)]
+fn register(index: usize, value: u64) {
+    text(if index.is_multiple_of(3) {
+        "\n  "
+    } else {
+        "  "
+    });
+    let [one, two, three] = NAMES.get(index).copied().unwrap_or_default();
+    let name = u32::from_le_bytes([one, two, three, 0]);
+    say!("%s %w", name.into(), value);
 }

@@ -149,11 +149,10 @@ pub fn wait(seconds: u32) {
     /// Cycles in a microsecond of a CPU faster than any.
     const FASTEST: u64 = 8_000;
     let rate = cycles_per_microsecond().unwrap_or(FASTEST);
-    let span = rate
-        .saturating_mul(u64::from(seconds))
-        .saturating_mul(1_000_000);
-    let start = cycles();
-    while cycles().wrapping_sub(start) < span {
-        core::hint::spin_loop();
+    for _ in 0..seconds {
+        let start = cycles();
+        while cycles().wrapping_sub(start) < rate.wrapping_mul(1_000_000) {
+            core::hint::spin_loop();
+        }
     }
 }

@@ -14,14 +14,14 @@ use x86_64::{
     PrivilegeLevel, VirtAddr,
     instructions::{
         segmentation::{CS, DS, ES, FS, GS, SS, Segment},
-        tables::{lgdt, lidt, load_tss, sidt},
+        tables::{lgdt, lidt, load_tss},
     },
     structures::{DescriptorTablePointer, gdt::SegmentSelector},
 };
 
 use crate::{abi::Exported, memory::wide};
 
-/// The IDT register as it was found, for `x86_jump`.
+/// The IDT register as it was found: from `purgatory_start`, for `x86_jump`.
 pub(super) static SAVED_IDT: Exported<[u8; 10]> = Exported::new([0; 10]);
 
 /// 64-bit code, flat, present, already marked accessed.
@@ -41,8 +41,9 @@ const TSS_SELECTOR: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ri
 const VECTORS: usize = 32;
 /// Bytes from one entry stub to the next.
 const STUB: u64 = 4;
-/// Double fault, machine check.
-const OWN_STACK: [usize; 2] = [8, 18];
+/// The vectors that get a stack of their own.
+const DOUBLE_FAULT: usize = 8;
+const MACHINE_CHECK: usize = 18;
 
 /// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5), as far as it is used.
 #[repr(C, packed(4))]
@@ -50,14 +51,15 @@ struct TaskState {
     reserved: u32,
     privileged_stacks: [u64; 3],
     reserved2: u64,
-    interrupt_stacks: [u64; 7],
+    fault_stack: u64,
+    interrupt_stacks: [u64; 6],
     reserved3: [u32; 2],
     reserved4: u16,
     io_map: u16,
 }
 
 const _: () = assert!(size_of::<TaskState>() == 104);
-const _: () = assert!(offset_of!(TaskState, interrupt_stacks) == 36);
+const _: () = assert!(offset_of!(TaskState, fault_stack) == 36);
 
 #[repr(C)]
 struct Tables {
@@ -73,7 +75,8 @@ static TABLES: SpinMutex<Tables> = SpinMutex::new(Tables {
         reserved: 0,
         privileged_stacks: [0; 3],
         reserved2: 0,
-        interrupt_stacks: [0; 7],
+        fault_stack: 0,
+        interrupt_stacks: [0; 6],
         reserved3: [0; 2],
         reserved4: 0,
         io_map: 0,
@@ -85,14 +88,13 @@ unsafe extern "sysv64" {
     safe static fault_stack_end: u8;
 }
 
-/// Saves the IDT register, then loads our GDT, segments, TSS and IDT.
+/// Loads our GDT, segments, TSS and IDT.
 pub(super) fn install() {
-    save_idt();
     // Locked for good: the CPU owns the tables from here on.
     let tables = SpinMutexGuard::leak(TABLES.lock());
 
     let tss = address(&raw const tables.tss);
-    tables.tss.interrupt_stacks = [address(&raw const fault_stack_end), 0, 0, 0, 0, 0, 0];
+    tables.tss.fault_stack = address(&raw const fault_stack_end);
     tables.tss.io_map = 104;
     tables.gdt = [
         0,
@@ -110,11 +112,8 @@ pub(super) fn install() {
         *gate = [low, high];
         low = low.wrapping_add(STUB);
     }
-    for vector in OWN_STACK {
-        if let Some([low, _]) = tables.idt.get_mut(vector) {
-            *low |= 1 << 32;
-        }
-    }
+    tables.idt[DOUBLE_FAULT][0] |= 1 << 32;
+    tables.idt[MACHINE_CHECK][0] |= 1 << 32;
 
     let gdt = pointer(&raw const tables.gdt);
     let idt = pointer(&raw const tables.idt);
@@ -137,15 +136,6 @@ pub(super) fn install() {
     unsafe { load_tss(TSS_SELECTOR) };
     // SAFETY: all gates lead to stubs of entry.S through selector 0x10.
     unsafe { lidt(&idt) };
-}
-
-fn save_idt() {
-    let found = sidt();
-    let mut image = [0; 10];
-    let (limit, base) = image.split_at_mut(2);
-    limit.copy_from_slice(&found.limit.to_le_bytes());
-    base.copy_from_slice(&found.base.as_u64().to_le_bytes());
-    SAVED_IDT.write(image);
 }
 
 /// Describes a table to the CPU.

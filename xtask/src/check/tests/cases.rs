@@ -672,6 +672,17 @@ pub(super) const CASES: &[Case] = &[
         "purgatory_verify is STB_LOCAL",
     ),
     case(
+        "a record beside the code",
+        || {
+            green(
+                "stack_end:\npurgatory_status:",
+                "stack_end:\n.section .purgatory\npurgatory_status:",
+            )
+        },
+        &["exports its own symbols"],
+        "whose pages hold code",
+    ),
+    case(
         "too big",
         || green("purgatory_config:", ".skip 12000\npurgatory_config:"),
         &["fits the slot of the stock blob"],
