@@ -17,7 +17,7 @@ fn place<'data>(blob: &'data [u8], mem: u64) -> Result<Loaded<'data>, LoadError>
 fn lays_out_bytes_then_stack() {
     let blob = assemble(GREEN);
     let loaded = place(&blob, MEM).unwrap();
-    assert_eq!(loaded.memsz, 0x3000);
+    assert_eq!(loaded.memsz, 0x4000);
     assert_eq!(loaded.buf.len(), 0x2000);
     assert_eq!(loaded.entry, MEM);
     assert_eq!(loaded.symbol_address("entry64_regs"), Ok(MEM + 0x1000));

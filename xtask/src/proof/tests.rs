@@ -56,7 +56,7 @@ impl Links {
     fn absolute() -> Self {
         Self::assembled(
             "lea word(%rip), %rax",
-            ".section .data\n.skip 24\nword: .quad word\n.size word, 8",
+            ".section .data.rel.ro, \"aw\"\n.skip 24\nword: .quad word\n.size word, 8",
         )
     }
 
@@ -135,7 +135,7 @@ fn first_half_names_a_word_that_holds_an_address() {
 fn first_half_names_what_is_reached_through_the_got() {
     let links = Links::assembled(
         "pushq word@GOTPCREL(%rip)",
-        ".section .data\n.global word\nword: .quad 1\n.size word, 8",
+        ".section .data.rel.ro, \"aw\"\n.global word\nword: .quad 1\n.size word, 8",
     );
     refused(links.prove(), &["\n  the GOT: the address of word+0x0\n"]);
 }
@@ -146,6 +146,28 @@ fn first_half_counts_slots_that_hold_no_address() {
     refused(
         links.prove(),
         &["\n  the GOT: slots that no loader fills: 1\n"],
+    );
+}
+
+/// Its page would be one of code, and be written.
+#[test]
+fn refuses_to_link_a_static_that_starts_with_a_value() {
+    let source = ".section .text.start, \"ax\", @progbits
+        .global purgatory_start
+        purgatory_start: incl word(%rip)
+        .data
+        word: .long 1
+        ";
+    let folder = tempfile::tempdir().unwrap();
+    let object = folder.path().join("object.o");
+    fs::write(&object, fixture::assemble(source)).unwrap();
+    let script = write_script(folder.path(), "script", NEAR).unwrap();
+    let linked = folder.path().join("linked");
+    let error = link(&TOOLCHAIN, "--no-pie", &object, &script, &linked).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("a static is neither constant nor zero"),
+        "{error}"
     );
 }
 

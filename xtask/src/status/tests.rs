@@ -1,6 +1,6 @@
 //! Records in words, in a dump and in a running machine.
 
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 
 use super::*;
 use crate::{qemu::Machine, record::set_field};
@@ -160,7 +160,7 @@ fn finds_every_record_in_a_raw_dump_the_likely_ones_first() -> Result<()> {
     for (place, record) in places {
         memory[place..place + SIZE].copy_from_slice(&record);
     }
-    // The blob's other record begins likewise.
+    // What the blob itself holds begins likewise.
     memory[0x400..0x408].copy_from_slice(&Config::MAGIC);
     let mut file = NamedTempFile::new()?;
     file.write_all(&memory)?;
@@ -170,6 +170,26 @@ fn finds_every_record_in_a_raw_dump_the_likely_ones_first() -> Result<()> {
 
     file.as_file().set_len(end as u64 - 8)?;
     assert_eq!(records(&mut Dump::open(file.path())?)?.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn tells_a_purgatory_that_never_ran_from_none() -> Result<()> {
+    let mut memory = vec![0; 0x3000];
+    let mut file = NamedTempFile::new()?;
+    for (place, says) in [
+        (None, "was loaded, or"),
+        (Some(0x2ca8), "purgatory_config at 0x2ca8, but none has run"),
+    ] {
+        if let Some(place) = place {
+            memory[place..place + 8].copy_from_slice(&Config::MAGIC);
+        }
+        file.as_file().set_len(0)?;
+        file.rewind()?;
+        file.write_all(&memory)?;
+        let error = tell(&mut Dump::open(file.path())?).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
     Ok(())
 }
 

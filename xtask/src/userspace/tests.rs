@@ -46,6 +46,16 @@ fn shipped() -> Option<&'static [u8]> {
     blob.as_deref()
 }
 
+/// With every backend and every report in it.
+#[test]
+fn the_file_is_at_most_twelve_kibibytes() {
+    let bytes = shipped().unwrap_or_default().len();
+    assert!(
+        bytes <= 12 << 10,
+        "{bytes} bytes: see what grew by `nm --size-sort` on the linked program"
+    );
+}
+
 /// Says so past the test harness, which would swallow the message.
 fn skip(what: &str) {
     _ = writeln!(stderr(), "SKIPPED: {what}");

@@ -70,8 +70,8 @@ pub(super) fn relocated() -> Vec<u8> {
 /// other's name afterwards.
 pub(super) fn two_digests() -> Vec<u8> {
     let mut blob = foreign(
-        "purgatory_config:",
-        ".global another\n another: .skip 32\n .size another, 32\n purgatory_config:",
+        "configuration:",
+        ".global another\n another: .skip 32\n .size another, 32\n configuration:",
     );
     let mut name = 0;
     edit_symbol(&mut blob, "purgatory_sha256_digest", |symbol| {
