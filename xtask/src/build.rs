@@ -52,6 +52,7 @@ const FLAGS: [&str; 10] = [
     "-Cllvm-args=-partial-unrolling-threshold=300",
     "-Clinker-flavor=ld.lld",
     "-Clink-arg=--no-dynamic-linker",
+    // One of the two tables of round constants, ours and `sha2`'s.
     "-Clink-arg=--icf=all",
     "-Clink-arg=--ignore-data-address-equality",
     "-Cstrip=none",
