@@ -80,7 +80,8 @@ pub enum Damage {
     StartsAtZero,
     /// The last used entry of the table gets a start above any memory.
     TooHigh,
-    /// The last used entry of the table gets [`UNMAPPED`] as its start.
+    /// The first entry of the table gets [`UNMAPPED`] as its start, and the last used
+    /// one ends there.
     Unmapped,
 }
 

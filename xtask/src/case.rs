@@ -85,7 +85,10 @@ pub(crate) fn prepare(
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
             Damage::TooHigh => last.start = (1 << 52) - PAGE,
-            Damage::Unmapped => last.start = UNMAPPED,
+            Damage::Unmapped => {
+                last.start = UNMAPPED - last.len;
+                told[0].start = UNMAPPED;
+            }
             _ => (),
         }
     }

@@ -126,7 +126,7 @@ pub(super) const CASES: &[Case] = &[
                 "purgatory: exception 14 #PF, error 0x0, at purgatory_start+{offset}, ",
                 "address 0x7000000000\n",
                 include_str!("../../golden/registers.txt"),
-                "  region 2 0x7000000000 0x140000\n",
+                "  region 0 0x7000000000 0x2000\n",
                 "{ending}\n"
             ),
         )

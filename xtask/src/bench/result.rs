@@ -90,7 +90,7 @@ const RATIOS: [(Backend, &str, f64); 6] = [
 ];
 /// Sixteen odd regions against one, and the blob's size and instructions.
 const SIXTEEN_ODD: f64 = 0.97;
-const BLOB: usize = 16 << 10;
+const BLOB: usize = 12 << 10;
 const INSTRUCTIONS: [(Backend, u64); 2] = [(Backend::ShaNi, 1500), (Backend::Portable, 6000)];
 
 /// The size from which on speed is promised: below, fixed costs show.
@@ -190,7 +190,7 @@ mod tests {
             pages: 0,
         };
         let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Portable, 6001)];
-        let targets = targets(&[group, small], &costs, (16 << 10) + 1);
+        let targets = targets(&[group, small], &costs, BLOB + 1);
         let stock = find(&targets, "ours sha-ni / stock 6.1");
         assert!(stock.is == Some(5.0) && !stock.is_missed());
         let seams = find(&targets, "ours sha-ni: sixteen, odd / one region");

@@ -6,7 +6,8 @@
 # purgatory_start
 #   on entry   long mode, CPL 0, flat segments, IF = 0; RSP points into a page
 #              that is not ours; all other registers are 0 and unused
-#   on exit    never returns; RSP = stack_end, zeroed memory zeroed
+#   on exit    never returns; RSP = stack_end, zeroed memory zeroed, the
+#              descriptor-table register image of the IDT found at {saved_idt}
 # ---------------------------------------------------------------------------
     .section .text.start, "ax", @progbits
     .globl purgatory_start
@@ -104,7 +105,7 @@ x86_exception:
     .type x86_jump, @function
 x86_jump:
     lea r15, [rip + {handoff}]
-    mov rax, [r15 + 0]
+    mov rax, [r15]
     mov rcx, [r15 + 8]
     mov rdx, [r15 + 16]
     mov rbx, [r15 + 24]
@@ -112,8 +113,8 @@ x86_jump:
     mov rbp, [r15 + 40]
     mov rsi, [r15 + 48]
     mov rdi, [r15 + 56]
-    mov r8, [r15 + 64]
-    mov r9, [r15 + 72]
+    mov r8,  [r15 + 64]
+    mov r9,  [r15 + 72]
     mov r10, [r15 + 80]
     mov r11, [r15 + 88]
     mov r12, [r15 + 96]

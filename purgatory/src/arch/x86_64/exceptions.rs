@@ -15,10 +15,11 @@ const MNEMONICS: &[[u8; 2]] = {
     let letters = b"DEDBNMBPOFBRUDNMDFMFTSNPSSGPPF..MFACMCXFVECP..............VCSX..";
     letters.as_chunks().0
 };
-/// Three letters a register, in the order of [`Frame::registers`] and what follows them here.
-const NAMES: &[[u8; 3]] = b"raxrbxrcxrdxrsirdirbpr8 r9 r10r11r12r13r14r15riprspcr2"
-    .as_chunks()
-    .0;
+/// Three letters a register, in the order of [`Frame::registers`] and of [`report`].
+const NAMES: &[[u8; 3]] = {
+    let letters = b"raxrbxrcxrdxrsirdirbpr8 r9 r10r11r12r13r14r15riprspcr2";
+    letters.as_chunks().0
+};
 /// No blob is larger; what lies further from its start is somewhere else.
 const LARGEST: u64 = 1 << 20;
 const NMI: u64 = 2;
@@ -112,7 +113,7 @@ fn report(frame: &Frame, earlier: u32) -> ! {
     crate::finish()
 }
 
-/// Shows a register, the third of its line or its first.
+/// Shows a register, three on a line.
 #[inline(never)]
 fn register(index: usize, value: u64) {
     text(if index.is_multiple_of(3) {
