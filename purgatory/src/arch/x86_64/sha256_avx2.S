@@ -1,227 +1,204 @@
 # SHA-256 with AVX2, for the servers before the SHA extensions.
 #
 # The rounds are a chain of scalar instructions; the message schedule is not, so
-# vectors do it: two blocks at once, one to each half of a ymm register, in the
-# gaps that the first block's rounds leave. Its result, W + K for both blocks,
-# waits on the stack, and the second block then only runs its rounds. The
-# algorithm is FIPS 180-4, 6.2.2; to hide the schedule between the rounds is the
-# idea of Intel's "Fast SHA-256 Implementations on Intel Architecture
+# vectors do it: two blocks at once, one to each half of a ymm register, while
+# the first block's rounds wait for each other. Its result, W + K for both
+# blocks, waits on the stack, and the second block then only runs its rounds.
+# The algorithm is FIPS 180-4, 6.2.2; to hide the schedule behind the rounds is
+# the idea of Intel's "Fast SHA-256 Implementations on Intel Architecture
 # Processors" (2012).
 #
-# No feature but AVX2 and BMI2 (rorx). The CPUs this is for take four
-# instructions a cycle, so a round is as few of them as it can be, 24; shorter
-# dependency chains cost two to four more. Their order is worth 2 % on Zen 5.
+# No feature but AVX2 and BMI2 (rorx). Small before fast: both blocks share one
+# loop of two rounds, and the CPU, not this file, interleaves it with the
+# schedule. A loop of four rounds needs no moves between the state words, 24
+# instructions a round instead of 26: for 140 bytes, nothing on Zen 5, and 9 % of
+# a block's cycles on a Haswell as llvm-mca models it.
 
-# One round. bc holds b ^ c, ab receives a ^ b: the next round's b ^ c. The new
-# a is left in h and the new e in d.
-.macro sha256_avx2_round offset, a, b, c, d, e, f, g, h, ab, bc
+# One round. bc holds b ^ c, ab receives a ^ b: the next round's b ^ c. Nothing
+# else reads c, so b moves to d, f moves to h, and the new a and e are left in b
+# and f: two rounds bring every word back to its register. a, b and d are 64-bit
+# names. The order is worth 2 % on Zen 5.
+.macro sha256_avx2_round offset, a, b, d, e, f, g, h, ab, bc
     rorx    esi, \e, 25
+    add     \h, [rsp + 4*rax + 16 - 128 + \offset]
     rorx    edi, \e, 11
     xor     esi, edi
-    add     \h, [r14 + \offset]
-    rorx    edi, \e, 6
-    xor     esi, edi                    # Sigma1(e)
     mov     edi, \f
+    mov     \ab, \a\()d
     xor     edi, \g
     and     edi, \e
-    mov     \ab, \a
-    xor     edi, \g                     # Ch(e, f, g)
-    xor     \ab, \b
+    xor     edi, \g                     # Ch(e, f, g) = ((f ^ g) & e) ^ g
+    xor     \ab, \b\()d
     add     \h, edi
-    rorx    edi, \a, 13
-    add     \h, esi
-    add     \d, \h
     and     \bc, \ab
-    xor     \bc, \b                     # Maj(a, b, c) = ((a ^ b) & (b ^ c)) ^ b
-    rorx    esi, \a, 22
-    xor     esi, edi
-    add     \h, \bc
-    rorx    edi, \a, 2
-    xor     esi, edi                    # Sigma0(a)
-    add     \h, esi
-.endm
-
-# Four rounds on group `index` of W + K. If w0 to w3 are given, the oldest to
-# the newest four groups of W, the next group is made meanwhile: it takes w2's
-# place, w2 takes w0's, and its W + K goes to the stack four groups on.
-.macro sha256_avx2_rounds index, a, b, c, d, e, f, g, h, w0, w1, w2, w3
-  .ifnb \w0
-    vpalignr ymm4, \w1, \w0, 4          # W[t-15]
-    vpalignr ymm5, \w3, \w2, 4          # W[t-7]
-    vpsrld  ymm6, ymm4, 7
-    vpaddd  ymm8, \w0, ymm5
-    vpsrld  ymm5, ymm4, 3
-    vpslld  ymm7, ymm4, 14
-    vpxor   ymm5, ymm5, ymm6
-    vpslld  ymm4, ymm4, 25
-  .endif
-    sha256_avx2_round 32*\index, \a, \b, \c, \d, \e, \f, \g, \h, ebp, r12d
-  .ifnb \w0
-    vpsrld  ymm6, ymm6, 11
-    vpxor   ymm5, ymm5, ymm7
-    vpxor   ymm4, ymm4, ymm6
-    vpxor   ymm5, ymm5, ymm4            # sigma0(W[t-15])
-    vpshufd ymm4, \w3, 0xfa             # W[t-2] twice, so that a 64-bit shift rotates it
-    vpaddd  ymm8, ymm8, ymm5
-    vpsrld  ymm5, ymm4, 10
-    vpsrlq  ymm6, ymm4, 17
-  .endif
-    sha256_avx2_round 32*\index + 4, \h, \a, \b, \c, \d, \e, \f, \g, r12d, ebp
-  .ifnb \w0
-    vpsrlq  ymm4, ymm4, 19
-    vpxor   ymm5, ymm5, ymm6
-    vpxor   ymm5, ymm5, ymm4            # sigma1(W[t-2])
-    vpshufb ymm5, ymm5, ymm9
-    vpaddd  ymm8, ymm8, ymm5            # the lower two words, done: W[t-2] of the upper two
-    vpshufd ymm4, ymm8, 0x50
-    vpsrld  ymm5, ymm4, 10
-    vpsrlq  ymm6, ymm4, 17
-  .endif
-    sha256_avx2_round 32*\index + 8, \g, \h, \a, \b, \c, \d, \e, \f, ebp, r12d
-  .ifnb \w0
-    vpsrlq  ymm4, ymm4, 19
-    vpxor   ymm5, ymm5, ymm6
-    vpxor   ymm5, ymm5, ymm4
-    vpshufb ymm5, ymm5, ymm10
-    vmovdqa \w0, \w2
-    vpaddd  \w2, ymm8, ymm5
-    vbroadcasti128 ymm4, [r13 + 16*\index]
-    vpaddd  ymm4, ymm4, \w2
-    vmovdqa [r14 + 32*\index + 128], ymm4
-  .endif
-    sha256_avx2_round 32*\index + 12, \f, \g, \h, \a, \b, \c, \d, \e, r12d, ebp
+    xor     \bc, \b\()d                 # Maj(a, b, c) = ((a ^ b) & (b ^ c)) ^ b
+    rorx    edi, \e, 6
+    xor     esi, edi                    # Sigma1(e)
+    rorx    edi, \a\()d, 22
+    add     esi, \h                     # T1
+    add     \bc, esi
+    mov     \h, \f
+    lea     \f, [\d + rsi]
+    mov     \d\()d, \b\()d
+    rorx    \b\()d, \a\()d, 13
+    xor     \b\()d, edi
+    rorx    edi, \a\()d, 2
+    xor     \b\()d, edi                 # Sigma0(a)
+    add     \b\()d, \bc
 .endm
 
 .pushsection .rodata.sha256_compress_avx2, "a", @progbits
 .balign 16
 .Lsha256_avx2_byteswap:
     .byte   3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12
-# Even words to the lower or the upper half, zeros elsewhere.
-.Lsha256_avx2_to_lower:
-    .byte   0, 1, 2, 3, 8, 9, 10, 11, 128, 128, 128, 128, 128, 128, 128, 128
-.Lsha256_avx2_to_upper:
-    .byte   128, 128, 128, 128, 128, 128, 128, 128, 0, 1, 2, 3, 8, 9, 10, 11
 .popsection
 
 # sha256_compress_avx2(rdi: state, rsi: blocks, rdx: count)
 #
-#   eax ebx ecx edx r8d-r11d  state     ymm0-3     sixteen message words of two blocks
-#   esi edi   scratch                   ymm4-8     scratch
-#   ebp r12d  a ^ b, b ^ c, in turn     ymm9-10    shuffles to the lower and to the upper words
-#   r13  constants of the next W        ymm11      byte swap
-#   r14  W + K of these rounds
-#   r15  this block
+#   r8d-r11d ebx ecx edx ebp  state     ymm0-3     the last sixteen words of two blocks
+#   esi edi    scratch                  ymm4-6     scratch
+#   r12d r13d  a ^ b, b ^ c, in turn    ymm7       the next four words of both
+#   r14  this block                     ymm8       byte swap
+#   rax  place in the schedule          ymm9       zeros
 #
-# On the stack, from rsp: W + K as sixteen groups of four words of the first
-# block and four of the second; the caller's rsp; the state's address; the end
-# of the blocks.
+# On the stack, from rsp: the state's address; how many blocks come after this
+# one; W + K, in each 16 bytes two words of the first block and two of the second.
+#
+# rax counts a quarter of a byte offset into W + K, 8 for four words. Words are
+# made at rax and used 32 before it, so al says what is to be done:
+#
+#   0 to 31     load the message
+#   32 to 127   schedule if a multiple of 8, then two rounds
+#   128 to 159  two rounds
+#   160         the block's end
+#
+# Bit 1 set is the second block: its words lie 8 bytes up, and none are made.
 .pushsection .text.sha256_compress_avx2, "ax", @progbits
 .globl sha256_compress_avx2
 .hidden sha256_compress_avx2
 .type sha256_compress_avx2, @function
-.balign 64
 sha256_compress_avx2:
     test    rdx, rdx
-    jz      .Lsha256_avx2_return
+    jnz     .Lsha256_avx2_begin
+    ret
+.Lsha256_avx2_begin:
     push    rbx
     push    rbp
     push    r12
     push    r13
     push    r14
-    push    r15
-    mov     rax, rsp
-    and     rsp, -32
-    sub     rsp, 544
-    mov     [rsp + 512], rax
-    mov     [rsp + 520], rdi
-    shl     rdx, 6
-    add     rdx, rsi
-    mov     [rsp + 528], rdx
-    mov     r15, rsi
-    vbroadcasti128 ymm9, [rip + .Lsha256_avx2_to_lower]
-    vbroadcasti128 ymm10, [rip + .Lsha256_avx2_to_upper]
-    vbroadcasti128 ymm11, [rip + .Lsha256_avx2_byteswap]
-    mov     eax, [rdi]
-    mov     ebx, [rdi + 4]
-    mov     ecx, [rdi + 8]
-    mov     edx, [rdi + 12]
-    mov     r8d, [rdi + 16]
-    mov     r9d, [rdi + 20]
-    mov     r10d, [rdi + 24]
-    mov     r11d, [rdi + 28]
+    sub     rsp, 512
+    push    rdx
+    push    rdi
+    lea     r14, [rsi - 64]
+    vbroadcasti128 ymm8, [rip + .Lsha256_avx2_byteswap]
+    vpxor   ymm9, ymm9, ymm9
+    mov     al, 2                       # as after a pair of blocks
+    jmp     .Lsha256_avx2_next_block
 
-.Lsha256_avx2_pair:
-    lea     rsi, [r15 + 64]
-    cmp     rsi, [rsp + 528]
-    cmove   rsi, r15                    # an odd last block is its own partner
-    lea     r13, [rip + {round_constants}]
-    mov     r14, rsp
-  .irp i, 0, 1, 2, 3
-    vmovdqu xmm\i, [r15 + 16*\i]
-    vinserti128 ymm\i, ymm\i, [rsi + 16*\i], 1
-    vpshufb ymm\i, ymm\i, ymm11
-    vbroadcasti128 ymm4, [r13 + 16*\i]
-    vpaddd  ymm4, ymm4, ymm\i
-    vmovdqa [r14 + 32*\i], ymm4
-  .endr
-    add     r13, 64
-    mov     r12d, ebx
-    xor     r12d, ecx
-.balign 32
-.Lsha256_avx2_scheduling_rounds:
-    sha256_avx2_rounds 0, eax, ebx, ecx, edx, r8d, r9d, r10d, r11d, ymm0, ymm1, ymm2, ymm3
-    sha256_avx2_rounds 1, r8d, r9d, r10d, r11d, eax, ebx, ecx, edx, ymm1, ymm0, ymm3, ymm2
-    add     r13, 32
+.Lsha256_avx2_block_done:
+    pop     rdi
+    push    rdi
+    add     [rdi], r8d
+    add     [rdi + 4], r9d
+    add     [rdi + 8], r10d
+    add     [rdi + 12], r11d
+    add     [rdi + 16], ebx
+    add     [rdi + 20], ecx
+    add     [rdi + 24], edx
+    add     [rdi + 28], ebp
+.Lsha256_avx2_next_block:
+    mov     r8d, [rdi]
+    mov     r9d, [rdi + 4]
+    mov     r10d, [rdi + 8]
+    mov     r11d, [rdi + 12]
+    mov     ebx, [rdi + 16]
+    mov     ecx, [rdi + 20]
+    mov     edx, [rdi + 24]
+    mov     ebp, [rdi + 28]
+    mov     r12d, r9d
+    xor     r12d, r10d
     add     r14, 64
-    lea     rsi, [rsp + 384]
-    cmp     r14, rsi
-    jne     .Lsha256_avx2_scheduling_rounds
-.balign 32
-.Lsha256_avx2_plain_rounds:
-    sha256_avx2_rounds 0, eax, ebx, ecx, edx, r8d, r9d, r10d, r11d
-    sha256_avx2_rounds 1, r8d, r9d, r10d, r11d, eax, ebx, ecx, edx
-    add     r14, 64
-    lea     rsi, [rsp + 512]
-    cmp     r14, rsi
-    jb      .Lsha256_avx2_plain_rounds
-
-    mov     r13, [rsp + 520]
-    add     eax, [r13]
-    mov     [r13], eax
-    add     ebx, [r13 + 4]
-    mov     [r13 + 4], ebx
-    add     ecx, [r13 + 8]
-    mov     [r13 + 8], ecx
-    add     edx, [r13 + 12]
-    mov     [r13 + 12], edx
-    add     r8d, [r13 + 16]
-    mov     [r13 + 16], r8d
-    add     r9d, [r13 + 20]
-    mov     [r13 + 20], r9d
-    add     r10d, [r13 + 24]
-    mov     [r13 + 24], r10d
-    add     r11d, [r13 + 28]
-    mov     [r13 + 28], r11d
-    add     r15, 64
-    cmp     r15, [rsp + 528]
-    je      .Lsha256_avx2_end
-    cmp     r14, rsi                    # the second block's words end 16 bytes later
-    jne     .Lsha256_avx2_pair
-    lea     r14, [rsp + 16]
-    mov     r12d, ebx
-    xor     r12d, ecx
-    jmp     .Lsha256_avx2_plain_rounds
-
-.Lsha256_avx2_end:
+    lea     rdi, [r14 + 64]
+    dec     qword ptr [rsp + 8]
+    jns     .Lsha256_avx2_more_blocks
     vzeroall                            # the next kernel gets no vector state from here
-    mov     rsp, [rsp + 512]
-    pop     r15
+    add     rsp, 512 + 16
     pop     r14
     pop     r13
     pop     r12
     pop     rbp
     pop     rbx
-.Lsha256_avx2_return:
+    ret
+
+.Lsha256_avx2_more_blocks:
+    cmovz   rdi, r14                    # an odd last block is its own partner
+    test    al, 2
+    mov     al, 32 + 2
+    jz      .Lsha256_avx2_two_rounds
+
+    xor     eax, eax
+.Lsha256_avx2_load:
+    vmovdqu xmm7, [r14 + 2*rax]
+    vinserti128 ymm7, ymm7, [rdi + 2*rax], 1
+    vpshufb ymm7, ymm7, ymm8
+    call    .Lsha256_avx2_keep
+    add     al, 8
+    cmp     al, 32
+    jne     .Lsha256_avx2_load
+
+.Lsha256_avx2_schedule:
+    vpalignr ymm4, ymm1, ymm0, 4        # W[t-15]
+    vpalignr ymm5, ymm3, ymm2, 4        # W[t-7]
+    vpaddd  ymm7, ymm0, ymm5
+    vpsrld  ymm5, ymm4, 3
+    vpsrld  ymm6, ymm4, 7
+    vpxor   ymm5, ymm5, ymm6
+    vpsrld  ymm6, ymm6, 11
+    vpxor   ymm5, ymm5, ymm6
+    vpslld  ymm6, ymm4, 14
+    vpxor   ymm5, ymm5, ymm6
+    vpslld  ymm6, ymm6, 11
+    vpxor   ymm5, ymm5, ymm6            # sigma0(W[t-15])
+    vpaddd  ymm7, ymm7, ymm5
+    vpunpckhdq ymm4, ymm3, ymm3         # W[t-2] twice, so that a 64-bit shift rotates it
+    vpsrld  ymm5, ymm4, 10
+    vpsrlq  ymm6, ymm4, 17
+    vpsrlq  ymm4, ymm4, 19
+    vpxor   ymm5, ymm5, ymm6
+    vpxor   ymm5, ymm5, ymm4            # sigma1(W[t-2]) in the even words
+    vshufps ymm5, ymm5, ymm9, 0x08
+    vpaddd  ymm7, ymm7, ymm5            # the lower two words, done: W[t-2] of the upper two
+    vpunpckldq ymm4, ymm7, ymm7
+    vpsrld  ymm5, ymm4, 10
+    vpsrlq  ymm6, ymm4, 17
+    vpsrlq  ymm4, ymm4, 19
+    vpxor   ymm5, ymm5, ymm6
+    vpxor   ymm5, ymm5, ymm4
+    vshufps ymm5, ymm9, ymm5, 0x80
+    vpaddd  ymm7, ymm7, ymm5
+    call    .Lsha256_avx2_keep
+.Lsha256_avx2_two_rounds:
+    sha256_avx2_round 0, r8, r9, r11, ebx, ecx, edx, ebp, r13d, r12d
+    sha256_avx2_round 4, r9, r8, r10, ecx, ebx, ebp, edx, r12d, r13d
+    add     al, 4
+    test    al, 128 + 4 + 2
+    jz      .Lsha256_avx2_schedule
+    cmp     al, 160
+    jb      .Lsha256_avx2_two_rounds
+    jmp     .Lsha256_avx2_block_done
+
+# Puts ymm7 behind the last sixteen words, and its W + K on the stack.
+.Lsha256_avx2_keep:
+    vmovdqa ymm0, ymm1
+    vmovdqa ymm1, ymm2
+    vmovdqa ymm2, ymm3
+    vmovdqa ymm3, ymm7
+    lea     rsi, [rip + {round_constants}]
+    vbroadcasti128 ymm4, [rsi + 2*rax]
+    vpaddd  ymm4, ymm4, ymm7
+    vpermq  ymm4, ymm4, 0xd8            # two words of each block in turn
+    vmovdqu [rsp + 4*rax + 8 + 16], ymm4
     ret
 .size sha256_compress_avx2, . - sha256_compress_avx2
 .popsection
