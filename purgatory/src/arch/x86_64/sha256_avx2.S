@@ -9,42 +9,38 @@
 # Processors" (2012).
 #
 # No feature but AVX2 and BMI2 (rorx). Small before fast: both blocks share one
-# loop of two rounds, and the CPU, not this file, interleaves it with the
-# schedule. A loop of four rounds needs no moves between the state words, 24
-# instructions a round instead of 26: for 140 bytes, nothing on Zen 5, and 9 % of
-# a block's cycles on a Haswell as llvm-mca models it.
+# loop, and the CPU, not this file, interleaves it with the schedule. The loop
+# has four rounds, after which every word of the state is back in its register;
+# two, with moves between them, would save 140 bytes and cost nothing on Zen 5,
+# but 10 % of a block's cycles on a Haswell as llvm-mca models it.
 
-# One round. bc holds b ^ c, ab receives a ^ b: the next round's b ^ c. Nothing
-# else reads c, so b moves to d, f moves to h, and the new a and e are left in b
-# and f: two rounds bring every word back to its register. a, b and d are 64-bit
-# names. The order is worth 2 % on Zen 5.
-.macro sha256_avx2_round offset, a, b, d, e, f, g, h, ab, bc
+# One round. bc holds b ^ c, ab receives a ^ b: the next round's b ^ c. The new
+# a is left in d and the new e in h. The order is worth 2 % on Zen 5.
+.macro sha256_avx2_round offset, a, b, c, d, e, f, g, h, ab, bc
     rorx    esi, \e, 25
-    add     \h, [rsp + 4*rax + 16 - 128 + \offset]
     rorx    edi, \e, 11
     xor     esi, edi
-    mov     edi, \f
-    mov     \ab, \a\()d
-    xor     edi, \g
-    and     edi, \e
-    xor     edi, \g                     # Ch(e, f, g) = ((f ^ g) & e) ^ g
-    xor     \ab, \b\()d
-    add     \h, edi
-    and     \bc, \ab
-    xor     \bc, \b\()d                 # Maj(a, b, c) = ((a ^ b) & (b ^ c)) ^ b
+    add     \h, [rsp + 4*rax + 16 - 128 + \offset]
     rorx    edi, \e, 6
     xor     esi, edi                    # Sigma1(e)
-    rorx    edi, \a\()d, 22
-    add     esi, \h                     # T1
-    add     \bc, esi
-    mov     \h, \f
-    lea     \f, [\d + rsi]
-    mov     \d\()d, \b\()d
-    rorx    \b\()d, \a\()d, 13
-    xor     \b\()d, edi
-    rorx    edi, \a\()d, 2
-    xor     \b\()d, edi                 # Sigma0(a)
-    add     \b\()d, \bc
+    mov     edi, \f
+    xor     edi, \g
+    and     edi, \e
+    mov     \ab, \a
+    xor     edi, \g                     # Ch(e, f, g) = ((f ^ g) & e) ^ g
+    xor     \ab, \b
+    add     \h, edi
+    and     \bc, \ab
+    add     \h, esi                     # T1
+    xor     \bc, \b                     # Maj(a, b, c) = ((a ^ b) & (b ^ c)) ^ b
+    add     \bc, \h
+    add     \h, \d
+    rorx    \d, \a, 13
+    rorx    edi, \a, 22
+    xor     \d, edi
+    rorx    edi, \a, 2
+    xor     \d, edi                     # Sigma0(a)
+    add     \d, \bc
 .endm
 
 .pushsection .rodata.sha256_compress_avx2, "a", @progbits
@@ -62,17 +58,17 @@
 #   rax  place in the schedule          ymm9       zeros
 #
 # On the stack, from rsp: the state's address; how many blocks come after this
-# one; W + K, in each 16 bytes two words of the first block and two of the second.
+# one; W + K, in each 32 bytes four words of the first block and four of the second.
 #
 # rax counts a quarter of a byte offset into W + K, 8 for four words. Words are
 # made at rax and used 32 before it, so al says what is to be done:
 #
 #   0 to 31     load the message
-#   32 to 127   schedule if a multiple of 8, then two rounds
-#   128 to 159  two rounds
+#   32 to 127   schedule, then four rounds
+#   128 to 159  four rounds
 #   160         the block's end
 #
-# Bit 1 set is the second block: its words lie 8 bytes up, and none are made.
+# Bit 2 set is the second block: its words lie 16 bytes up, and none are made.
 .pushsection .text.sha256_compress_avx2, "ax", @progbits
 .globl sha256_compress_avx2
 .hidden sha256_compress_avx2
@@ -93,7 +89,7 @@ sha256_compress_avx2:
     lea     r14, [rsi - 64]
     vbroadcasti128 ymm8, [rip + .Lsha256_avx2_byteswap]
     vpxor   ymm9, ymm9, ymm9
-    mov     al, 2                       # as after a pair of blocks
+    mov     al, 4                       # as after a pair of blocks
     jmp     .Lsha256_avx2_next_block
 
 .Lsha256_avx2_block_done:
@@ -133,9 +129,9 @@ sha256_compress_avx2:
 
 .Lsha256_avx2_more_blocks:
     cmovz   rdi, r14                    # an odd last block is its own partner
-    test    al, 2
-    mov     al, 32 + 2
-    jz      .Lsha256_avx2_two_rounds
+    test    al, 4
+    mov     al, 32 + 4
+    jz      .Lsha256_avx2_four_rounds
 
     xor     eax, eax
 .Lsha256_avx2_load:
@@ -178,14 +174,16 @@ sha256_compress_avx2:
     vshufps ymm5, ymm9, ymm5, 0x80
     vpaddd  ymm7, ymm7, ymm5
     call    .Lsha256_avx2_keep
-.Lsha256_avx2_two_rounds:
-    sha256_avx2_round 0, r8, r9, r11, ebx, ecx, edx, ebp, r13d, r12d
-    sha256_avx2_round 4, r9, r8, r10, ecx, ebx, ebp, edx, r12d, r13d
-    add     al, 4
-    test    al, 128 + 4 + 2
+.Lsha256_avx2_four_rounds:
+    sha256_avx2_round 0, r8d, r9d, r10d, r11d, ebx, ecx, edx, ebp, r13d, r12d
+    sha256_avx2_round 4, r11d, r8d, r9d, r10d, ebp, ebx, ecx, edx, r12d, r13d
+    sha256_avx2_round 8, r10d, r11d, r8d, r9d, edx, ebp, ebx, ecx, r13d, r12d
+    sha256_avx2_round 12, r9d, r10d, r11d, r8d, ecx, edx, ebp, ebx, r12d, r13d
+    add     al, 8
+    test    al, 128 + 4
     jz      .Lsha256_avx2_schedule
     cmp     al, 160
-    jb      .Lsha256_avx2_two_rounds
+    jb      .Lsha256_avx2_four_rounds
     jmp     .Lsha256_avx2_block_done
 
 # Puts ymm7 behind the last sixteen words, and its W + K on the stack.
@@ -197,7 +195,6 @@ sha256_compress_avx2:
     lea     rsi, [rip + {round_constants}]
     vbroadcasti128 ymm4, [rsi + 2*rax]
     vpaddd  ymm4, ymm4, ymm7
-    vpermq  ymm4, ymm4, 0xd8            # two words of each block in turn
     vmovdqu [rsp + 4*rax + 8 + 16], ymm4
     ret
 .size sha256_compress_avx2, . - sha256_compress_avx2
