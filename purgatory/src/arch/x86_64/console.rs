@@ -107,12 +107,14 @@ enum Action {
 fn each_console(action: Action) {
     for place in 0..4 {
         let console = 1 << place;
-        if LIVE.read() & console != 0 {
-            let mut works = false;
-            guarded(|| works = perform(action, console));
-            if !works {
-                LIVE.write(LIVE.read() & !console);
-            }
+        let live = LIVE.read();
+        if live & console != 0 {
+            LIVE.write(live & !console);
+            guarded(|| {
+                if perform(action, console) {
+                    LIVE.write(live);
+                }
+            });
         }
     }
 }

@@ -15,9 +15,9 @@ const MNEMONICS: &[[u8; 2]] = {
     let letters = b"DEDBNMBPOFBRUDNMDFMFTSNPSSGPPF..MFACMCXFVECP..............VCSX..";
     letters.as_chunks().0
 };
-/// Three letters a register, in the order of [`Frame::registers`] and of [`report`].
-const NAMES: &[[u8; 3]] = {
-    let letters = b"raxrbxrcxrdxrsirdirbpr8 r9 r10r11r12r13r14r15riprspcr2";
+/// Four letters a register, in the order of [`Frame::registers`] and of [`report`].
+const NAMES: &[[u8; 4]] = {
+    let letters = b"rax rbx rcx rdx rsi rdi rbp r8  r9  r10 r11 r12 r13 r14 r15 rip rsp cr2 ";
     letters.as_chunks().0
 };
 /// No blob is larger; what lies further from its start is somewhere else.
@@ -121,7 +121,6 @@ fn register(index: usize, value: u64) {
     } else {
         "  "
     });
-    let [one, two, three] = NAMES.get(index).copied().unwrap_or_default();
-    let name = u32::from_le_bytes([one, two, three, 0]);
-    say!("%s %w", name.into(), value);
+    let name = NAMES.get(index).copied().unwrap_or_default();
+    say!("%s%w", u32::from_le_bytes(name).into(), value);
 }

@@ -10,20 +10,19 @@
 # No feature but SHA, SSSE3 and SSE4.1, and legacy encodings only: CR4.OSFXSR is
 # all that has to be enabled.
 
-# Four rounds on the message words in w0. Then, unless w1 to w3 are left out, w0
-# becomes the words sixteen rounds on.
+# Four rounds on the message words in w0, which become the words sixteen rounds on.
+# Nobody uses those of the last sixteen rounds: making them hides, too, and a loop
+# without a case for them is smaller.
 .macro sha256_ni_rounds index, w0, w1, w2, w3
     movdqa  xmm0, [rax + 16*\index]
     paddd   xmm0, \w0
     sha256rnds2 xmm2, xmm1, xmm0
     pshufd  xmm0, xmm0, 0x0e            # the upper two of the four words
-  .ifnb \w1
     movdqa  xmm7, \w3
     palignr xmm7, \w2, 4                # W[t-7]
     sha256msg1 \w0, \w1                 # W[t-16] + sigma0(W[t-15])
     paddd   \w0, xmm7
     sha256msg2 \w0, \w3                 # + sigma1(W[t-2])
-  .endif
     sha256rnds2 xmm1, xmm2, xmm0
 .endm
 
@@ -36,7 +35,7 @@
 # sha256_compress_shani(rdi: state, rsi: blocks, rdx: count)
 #
 #   rax  constants of these rounds      xmm0       W + K, as sha256rnds2 wants it
-#   rcx  constants of the last rounds   xmm1       state words F E B A, low to high
+#   rcx  end of the constants           xmm1       state words F E B A, low to high
 #   rdx  blocks left                    xmm2       state words H G D C
 #   rsi  this block                     xmm3-6     sixteen message words
 #                                       xmm7       scratch
@@ -50,7 +49,7 @@
 sha256_compress_shani:
     test    rdx, rdx
     jz      .Lsha256_ni_return
-    lea     rcx, [rip + {round_constants} + 192]
+    lea     rcx, [rip + {round_constants} + 256]
     movdqa  xmm8, [rip + .Lsha256_ni_byteswap]
     movdqu  xmm1, [rdi]                 # A B C D
     movdqu  xmm2, [rdi + 16]            # E F G H
@@ -76,7 +75,7 @@ sha256_compress_shani:
     pshufb  xmm5, xmm8
     movdqu  xmm6, [rsi + 48]
     pshufb  xmm6, xmm8
-    lea     rax, [rcx - 192]
+    lea     rax, [rcx - 256]
 .Lsha256_ni_sixteen_rounds:
     sha256_ni_rounds 0, xmm3, xmm4, xmm5, xmm6
     sha256_ni_rounds 1, xmm4, xmm5, xmm6, xmm3
@@ -85,10 +84,6 @@ sha256_compress_shani:
     add     rax, 64
     cmp     rax, rcx
     jne     .Lsha256_ni_sixteen_rounds
-    sha256_ni_rounds 0, xmm3
-    sha256_ni_rounds 1, xmm4
-    sha256_ni_rounds 2, xmm5
-    sha256_ni_rounds 3, xmm6
     paddd   xmm1, xmm9
     paddd   xmm2, xmm10
     add     rsi, 64
