@@ -185,7 +185,8 @@ pub struct Case {
     pub five_levels: bool,
     /// Whether machine checks are caught at entry.
     pub machine_checks: bool,
-    /// Whether the direction flag is set and vector registers hold data at entry.
+    /// Whether, at entry, the direction flag is set, vector registers hold data, and
+    /// garbage lies behind the file's bytes.
     pub dirty: bool,
     /// What stands in GDTR and IDTR at entry: a boot for each.
     pub profiles: &'static [Profile],

@@ -40,6 +40,9 @@ pub(crate) struct Prepared {
     pub(crate) manifest: Manifest,
 }
 
+/// What the blob finds behind its bytes in a dirty case.
+const GARBAGE: u8 = 0xa5;
+
 /// Lays out the image of a case with this blob and this payload.
 pub(crate) fn prepare(
     case: &Case,
@@ -116,7 +119,12 @@ pub(crate) fn prepare(
     for (range, bytes) in &segments {
         image.add(*range, bytes)?;
     }
-    image.add(purgatory, &loaded.buf)?;
+    let mut bytes = loaded.buf.clone();
+    if case.dirty {
+        // What Linux 7.2 and 7.3 leave where a segment lies in CMA.
+        bytes.resize(usize::try_from(size)?, GARBAGE);
+    }
+    image.add(purgatory, &bytes)?;
     if let Some(line_status) = case.uart {
         const LINE_STATUS: usize = 5 * 4;
         let mut page = [0; LINE_STATUS + 1];

@@ -40,6 +40,9 @@ const JUMP: Act = Act::Run(b"\x48\xb8\x80\x67\x45\x23\x71\x00\x00\x00\xff\xe0");
 /// mov rsp, 0x7123456780; push rax
 const STACK: Act = Act::Run(b"\x48\xbc\x80\x67\x45\x23\x71\x00\x00\x00\x50");
 
+/// mov rsp, 0x7123456780; int 18
+const CHECK_WITHOUT_STACK: Act = Act::Run(b"\x48\xbc\x80\x67\x45\x23\x71\x00\x00\x00\xcd\x12");
+
 pub(super) const UNDEFINED: Case = raised(
     "exception-undefined",
     &[(When::Hashing, UD2)],
@@ -153,6 +156,11 @@ pub(super) const CASES: &[Case] = &[
             report!("18 #MC, error 0x0, at purgatory_start+{offset}"),
         )
     },
+    raised(
+        "exception-machine-check-on-a-bad-stack",
+        &[(When::Hashing, CHECK_WITHOUT_STACK)],
+        report!("18 #MC, error 0x0, at purgatory_start+{verify+12}"),
+    ),
     IN_THE_HANDLER,
     IN_THE_HANDLER_OF_THE_HANDLER,
     Case {
