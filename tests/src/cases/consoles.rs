@@ -218,6 +218,15 @@ pub(super) const CASES: &[Case] = &[
         ),
         ..MISMATCH
     },
+    // No timer to measure the clock with: neither time nor progress is told.
+    Case {
+        name: "verbose-without-timer",
+        machine: "microvm,pit=off,pic=off,rtc=off",
+        config: Some(VERBOSE),
+        says: "purgatory: verifying\n\
+               purgatory: verified {bytes} bytes with sha-ni in {cycles} cycles\n",
+        ..INTACT
+    },
     // By instructions, each 4 ns, not by the host's clock: always as long.
     Case {
         name: "verbose-long-check",
