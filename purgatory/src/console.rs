@@ -19,9 +19,9 @@ macro_rules! say {
     ($format:literal $(, $number:expr)*) => {{
         const {
             let numbers: &[&str] = &[$(stringify!($number)),*];
-            assert!(console::places($format) == numbers.len(), "a number for each %");
+            assert!($crate::console::places($format) == numbers.len(), "a number for each %");
         }
-        console::print($format, &[$($number),*]);
+        $crate::console::print($format, &[$($number),*]);
     }};
 }
 pub(crate) use say;
@@ -60,9 +60,9 @@ pub fn print(format: &str, numbers: &[u64]) {
 }
 
 /// The base of everyday numbers.
-const DECIMAL: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(9);
+const DECIMAL: NonZero<u64> = NonZero::new(10).unwrap();
 /// The base of addresses and digests.
-pub const HEXADECIMAL: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(15);
+pub const HEXADECIMAL: NonZero<u64> = NonZero::new(16).unwrap();
 
 /// Prints a number with at least `least` digits.
 #[inline(never)]
@@ -90,13 +90,16 @@ pub const fn letters(text: &str) -> u64 {
     letters
 }
 
-/// Counts the numbers that a format wants.
-#[must_use]
-pub const fn places(format: &str) -> usize {
+/// Counts the numbers that a format wants, while it is compiled.
+pub(crate) const fn places(format: &str) -> usize {
     let mut places: usize = 0;
     let mut rest = format.as_bytes();
     while let [byte, tail @ ..] = rest {
         if *byte == b'%' {
+            assert!(
+                matches!(tail, [b'u' | b'x' | b'w' | b's', ..]),
+                "no such place"
+            );
             places = places.wrapping_add(1);
         }
         rest = tail;

@@ -9,7 +9,7 @@
 use crate::{
     abi::{self, CONFIG, Digest, EXPECTED_DIGEST, Exported},
     arch,
-    console::{self, HEXADECIMAL, letters, number, say, text},
+    console::{HEXADECIMAL, letters, number, print, say, text},
     memory::{Claim, Flaw},
     sha256::{Backend, Sha256},
     status::STATUS,
@@ -73,7 +73,7 @@ pub fn ending() {
 
 #[inline(never)]
 fn digest(format: &str, digest: &Exported<Digest>) {
-    console::print(format, &digest.read().map(u64::from_be));
+    print(format, &digest.read().map(u64::from_be));
 }
 
 /// Lists the regions in use, then their fingerprints, four a line: the first 4

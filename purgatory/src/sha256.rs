@@ -85,7 +85,7 @@ pub struct Sha256 {
 
 impl Sha256 {
     /// Starts an empty message.
-    // Called in two places; inlined, it costs 0.1 KB.
+    // Called in two places, like the next two; inlined, it costs 0.1 KB.
     #[inline(never)]
     #[must_use]
     pub const fn new(backend: Backend) -> Self {
@@ -118,7 +118,7 @@ impl Sha256 {
     /// Pads the message and returns its digest.
     #[inline(never)]
     #[must_use]
-    pub fn finish(&mut self) -> Digest {
+    pub fn finish(mut self) -> Digest {
         let filled = self.filled();
         let room = self.partial.get_mut(filled..).unwrap_or_default();
         room.fill(0);

@@ -3,7 +3,7 @@
 use crate::{
     abi::Exported,
     arch,
-    console::{self, say, text},
+    console::{say, text},
     report,
     status::STATUS,
 };
