@@ -81,13 +81,13 @@ impl Status {
     /// The layout described here.
     pub const VERSION: u32 = 1;
 
-    /// Begins the record: until then it is not one.
+    /// Begins the record: it is one as soon as it has the magic, which goes last.
     #[inline(never)]
     pub fn open(&self) {
-        self.magic.write(Self::MAGIC);
         self.version.write(Self::VERSION);
         self.size.write(120);
         self.enter(Phase::Entered);
+        self.magic.write(Self::MAGIC);
     }
 
     /// Notes how far the trip came.
