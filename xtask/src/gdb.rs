@@ -45,11 +45,10 @@ impl Debugger {
             socket: BufReader::new(socket),
             deadline,
         };
-        let answer = debugger.command("?")?;
-        ensure!(
-            answer.starts_with('T') || answer.starts_with('S'),
-            "gdbstub said {answer:?}"
-        );
+        debugger.send("?")?;
+        debugger.wait_stop()?;
+        // Behind what QEMU before 8.1 says of having stopped the guest to attach us.
+        debugger.command("qC")?;
         Ok(debugger)
     }
 
@@ -161,9 +160,16 @@ impl Debugger {
         Ok(())
     }
 
+    /// Returns the answer to a command that the guest stays stopped for. QEMU before
+    /// 8.1 also announces stops that nobody waits for.
     fn command(&mut self, payload: &str) -> Result<String> {
         self.send(payload)?;
-        self.receive()
+        loop {
+            let answer = self.receive()?;
+            if !answer.starts_with('T') {
+                return Ok(answer);
+            }
+        }
     }
 
     fn send(&mut self, payload: &str) -> Result<()> {
@@ -252,6 +258,12 @@ mod tests {
         stub.read_exact(&mut sent)?;
         assert_eq!(&sent, b"$Qqemu.PhyMemMode:1#77+");
         Ok(())
+    }
+
+    #[test]
+    fn reads_past_stops_that_nobody_waits_for() -> Result<()> {
+        let (mut debugger, _stub) = debugger(b"$T05thread:01;#07$OK#9a")?;
+        debugger.physical(true)
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn a_machine_that_does_nothing_meets_the_deadline_and_is_ended() -> Result<()> {
 
 #[test]
 fn a_machine_that_cannot_start_says_why() -> Result<()> {
-    let machine = Machine::new("self-test-refused", LIMIT)?.args(["-machine", "none-such"]);
+    let machine = Machine::new("self-test-refused", LIMIT)?.args(["-none-such"]);
     let error = format!("{:#}", machine.start().unwrap_err());
     assert!(
         error.contains("did not start") && error.contains("none-such"),
