@@ -47,8 +47,8 @@ impl Debugger {
         };
         debugger.send("?")?;
         debugger.wait_stop()?;
-        // Behind what QEMU before 8.1 says of having stopped the guest to attach us.
-        debugger.command("qC")?;
+        // Older ones tell single registers only to those who know how to read them.
+        debugger.command("qXfer:features:read:target.xml:0,1")?;
         Ok(debugger)
     }
 
