@@ -6,7 +6,7 @@ use std::mem::offset_of;
 
 use anyhow::{Context, Result};
 use object::Object;
-use purgatory::abi;
+use purgatory::{abi, sha256::Backend};
 use purgatory_tests::{
     BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, MACHINE_CHECKS, Mapping, Plan, Range,
     cases::{Case, Config, Console, Damage, Pick, Place, Profile, UART_PAGE, UNMAPPED},
@@ -19,6 +19,7 @@ use crate::{
     image::{Image, Memory, page_up},
     loader::{Kernel, Loaded, PAGE},
     manifest::{Manifest, hex},
+    qemu,
     record::set_field,
 };
 
@@ -181,7 +182,7 @@ pub(crate) fn prepare(
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
         config: loaded.symbol_address("purgatory_config")?,
         verify,
-        facts: facts(case, &regions, &segments, &expected, verify - virt),
+        facts: facts(case, &regions, &segments, &expected, verify - virt)?,
         manifest,
     };
     Ok((image, prepared))
@@ -194,7 +195,7 @@ fn facts(
     segments: &[(Range, Vec<u8>)],
     expected: &[u8],
     verify: u64,
-) -> Facts {
+) -> Result<Facts> {
     let all = contents(regions, segments);
     let payload = segments.get(1).map_or(0, |(range, _)| range.len);
     let ending = match case.config.and_then(|config| config.reset_after) {
@@ -202,12 +203,19 @@ fn facts(
         Some(0) => "purgatory: resetting".to_owned(),
         Some(seconds) => format!("purgatory: resetting in {seconds} s"),
     };
+    // Of the default CPU, which has all that QEMU emulates.
+    let backend = if qemu::emulates_sha_ni()? {
+        Backend::ShaNi
+    } else {
+        Backend::Avx2
+    };
     let mut facts = Facts::from([
         ("computed".to_owned(), hex(&Sha256::digest(&all))),
         ("expected".to_owned(), hex(expected)),
         ("bytes".to_owned(), all.len().to_string()),
         ("payload".to_owned(), format!("{payload:#x}")),
         ("ending".to_owned(), ending),
+        ("backend".to_owned(), backend.name().to_owned()),
     ]);
     for (index, region) in regions.iter().enumerate() {
         let digest = Sha256::digest(contents(&[*region], segments));
@@ -218,7 +226,7 @@ fn facts(
         let at = format!("{:#x}", verify + offset);
         facts.insert(format!("verify+{offset}"), at);
     }
-    facts
+    Ok(facts)
 }
 
 /// Writes what the case configures over what the blob was built with.

@@ -16,6 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::channel::{Channel, Heard, Wait, last_lines};
 use crate::gdb::Debugger;
+use crate::provision::QEMU_SHA_NI;
 use crate::qmp::Monitor;
 use crate::{output, target_directory};
 
@@ -43,6 +45,15 @@ pub(crate) fn version() -> Result<(u32, u32)> {
         .map_err(missing)?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse_version(&text).with_context(|| format!("{PROGRAM} --version said {text:?}"))
+}
+
+/// Whether it emulates the SHA extensions; asked once.
+pub(crate) fn emulates_sha_ni() -> Result<bool> {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    match ANSWER.get() {
+        Some(answer) => Ok(*answer),
+        None => version().map(|version| *ANSWER.get_or_init(|| version >= QEMU_SHA_NI)),
+    }
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {

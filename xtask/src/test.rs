@@ -22,7 +22,7 @@ use crate::{
     check,
     failure::Failure,
     linux, progress,
-    provision::{QEMU_SHA_NI, Setup, Task},
+    provision::{Setup, Task},
     qemu, root,
     toolchain::cargo,
 };
@@ -182,7 +182,7 @@ fn count(said: &str) -> Tally {
 
 /// Boots the cases, prints a line each, then what is wrong with those that failed.
 fn boot_all(boots: &[Boot<'_>], programs: &Programs) -> Result<Tally> {
-    let emulates_sha_ni = qemu::version()? >= QEMU_SHA_NI;
+    let emulates_sha_ni = qemu::emulates_sha_ni()?;
     let next = AtomicUsize::new(0);
     let skipped = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());

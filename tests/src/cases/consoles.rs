@@ -189,7 +189,7 @@ pub(super) const CASES: &[Case] = &[
         config: Some(VERBOSE),
         acts: &[(When::Hashing, Act::Nmi)],
         says: "purgatory: verifying\n\
-               purgatory: verified {bytes} bytes with sha-ni in {time} ms, {rate} MB/s\n\
+               purgatory: verified {bytes} bytes with {backend} in {time} ms, {rate} MB/s\n\
                purgatory: NMIs: 1\n",
         ..INTACT
     },
@@ -224,7 +224,7 @@ pub(super) const CASES: &[Case] = &[
         machine: "microvm,pit=off,pic=off,rtc=off",
         config: Some(VERBOSE),
         says: "purgatory: verifying\n\
-               purgatory: verified {bytes} bytes with sha-ni in {cycles} cycles\n",
+               purgatory: verified {bytes} bytes with {backend} in {cycles} cycles\n",
         ..INTACT
     },
     // By instructions, each 4 ns, not by the host's clock: always as long.
