@@ -115,10 +115,11 @@ impl Sha256 {
         self.fill(0, tail);
     }
 
-    /// Pads the message and returns its digest.
+    /// Pads the message and returns its digest; the message ends with it.
+    // By value, the whole hash would be copied.
     #[inline(never)]
     #[must_use]
-    pub fn finish(mut self) -> Digest {
+    pub fn finish(&mut self) -> Digest {
         let filled = self.filled();
         let room = self.partial.get_mut(filled..).unwrap_or_default();
         room.fill(0);
