@@ -81,14 +81,12 @@ fn digest(format: &str, digest: &Exported<Digest>) {
 fn regions(backend: Backend) {
     let image = abi::loaded_image();
     image.claims().for_each(describe);
-    let mut column: u32 = 0;
-    image.claims().for_each(|claim| {
+    image.claims().enumerate().for_each(|(column, claim)| {
         text(if column.is_multiple_of(4) {
             "\n  sha256"
         } else {
             ""
         });
-        column = column.wrapping_add(1);
         say!(" %u ", claim.index.into());
         let mut fingerprint = None;
         arch::guarded(|| {

@@ -58,6 +58,13 @@ impl Ours {
         let verify = unsafe {
             mem::transmute::<NonNull<c_void>, extern "sysv64" fn(u32) -> u32>(function.cast())
         };
+        // Exactly that size, as the loader wants of symbols that have bytes.
+        let symbol = File::parse(file)?.find_symbol("purgatory_status")?;
+        ensure!(
+            symbol.is_some_and(|symbol| symbol.size == size_of::<Status>() as u64),
+            "its purgatory_status is not {} bytes",
+            size_of::<Status>()
+        );
         let status = blob.inside(
             loaded.symbol_address("purgatory_status")?,
             size_of::<Status>(),

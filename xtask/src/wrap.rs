@@ -43,10 +43,10 @@ pub(crate) fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         let symbol = linked
             .symbol_by_name(name)
             .with_context(|| format!("the linked program does not define {name}"))?;
-        // By name: the end of a stack may also be the first byte of what follows it.
-        let (home, base) = match name {
-            "stack_end" | "purgatory_status" => (stack_section, stack.address()),
-            _ => (section, 0),
+        let (home, base) = if symbol.section_index() == Some(stack.index()) {
+            (stack_section, stack.address())
+        } else {
+            (section, 0)
         };
         let SymbolFlags::Elf { st_info, .. } = symbol.flags() else {
             bail!("the linked program is no ELF file");

@@ -4,6 +4,7 @@ use crate::{
     abi::Exported,
     arch,
     console::{say, text},
+    memory::wide,
     report,
     status::STATUS,
 };
@@ -22,16 +23,16 @@ const NAMES: &[[u8; 4]] = {
 };
 /// No blob is larger; what lies further from its start is somewhere else.
 const LARGEST: u64 = 1 << 20;
-const NMI: u64 = 2;
-const DOUBLE_FAULT: u64 = 8;
-const PAGE_FAULT: u64 = 14;
-const MACHINE_CHECK: u64 = 18;
+const NMI: usize = 2;
+pub(super) const DOUBLE_FAULT: usize = 8;
+const PAGE_FAULT: usize = 14;
+pub(super) const MACHINE_CHECK: usize = 18;
 
 /// What the stubs of entry.S leave on the stack.
 #[repr(C)]
 pub(super) struct Frame {
     registers: [u64; 15],
-    vector: u64,
+    vector: usize,
     error: u64,
     rip: u64,
     cs: u64,
@@ -76,19 +77,18 @@ pub(super) extern "sysv64" fn exception(frame: &mut Frame) {
 
 fn report(frame: &Frame, earlier: u32) -> ! {
     let address = x86_64::registers::control::Cr2::read_raw();
+    let vector = wide(frame.vector);
     if earlier == 0 {
-        STATUS.faulted(frame.vector, frame.error, frame.rip, address);
+        STATUS.faulted(vector, frame.error, frame.rip, address);
     } else {
         text("\n");
     }
     arch::open_console();
-    let mnemonic = usize::try_from(frame.vector)
-        .ok()
-        .and_then(|vector| MNEMONICS.get(vector));
+    let mnemonic = MNEMONICS.get(frame.vector).copied().unwrap_or_default();
     say!(
         "purgatory: exception %u #%s, error 0x%x, at ",
-        frame.vector,
-        u16::from_le_bytes(mnemonic.copied().unwrap_or_default()).into(),
+        vector,
+        u16::from_le_bytes(mnemonic).into(),
         frame.error
     );
     let offset = frame.rip.wrapping_sub(machine::base());

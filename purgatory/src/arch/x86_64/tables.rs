@@ -19,6 +19,7 @@ use x86_64::{
     structures::{DescriptorTablePointer, gdt::SegmentSelector},
 };
 
+use super::exceptions::{DOUBLE_FAULT, MACHINE_CHECK};
 use crate::{abi::Exported, memory::wide};
 
 /// The IDT register as it was found: from `purgatory_start`, for `x86_jump`.
@@ -41,9 +42,6 @@ const TSS_SELECTOR: SegmentSelector = SegmentSelector::new(4, PrivilegeLevel::Ri
 const VECTORS: usize = 32;
 /// Bytes from one entry stub to the next.
 const STUB: u64 = 4;
-/// The vectors that get a stack of their own.
-const DOUBLE_FAULT: usize = 8;
-const MACHINE_CHECK: usize = 18;
 
 /// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5), as far as it is used.
 #[repr(C, packed(4))]
