@@ -5,9 +5,8 @@
 //! jumps; the payload, the second kernel, checks what it finds against it.
 #![no_std]
 
+pub mod arch;
 pub mod cases;
-#[cfg(target_os = "none")]
-pub mod guest;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -2,7 +2,7 @@
 //! see whether it can tell digests apart.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
-#[path = "../src/fixture.rs"]
+#[path = "../blob/src/fixture.rs"]
 #[expect(dead_code, reason = "the others are for other tests")]
 mod fixture;
 

@@ -1,6 +1,6 @@
 //! `xtask check` as a user meets it: output lines and exit codes.
 
-#[path = "../src/fixture.rs"]
+#[path = "../blob/src/fixture.rs"]
 mod fixture;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! Bad input, as a user meets it: one clear error and the right exit code.
 
-#[path = "../src/fixture.rs"]
+#[path = "../blob/src/fixture.rs"]
 #[expect(dead_code, reason = "the other test compiles C, too")]
 mod fixture;
 

@@ -6,9 +6,9 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod guest;
+mod carry_out;
 #[cfg(target_os = "none")]
-mod paging;
+mod x86_64;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

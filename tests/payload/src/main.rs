@@ -6,7 +6,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod guest;
+mod checks;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

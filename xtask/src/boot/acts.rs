@@ -15,9 +15,11 @@ use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
 use crate::{
-    case::Prepared,
-    gdb::{Access, Debugger, Register},
-    qemu::Run,
+    boot::case::Prepared,
+    vm::{
+        gdb::{Access, Debugger, Register},
+        qemu::Run,
+    },
 };
 
 /// Runs to the entry of the purgatory.

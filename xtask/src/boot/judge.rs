@@ -16,7 +16,7 @@ use super::{
     meaning,
     trace::Trace,
 };
-use crate::{case::Prepared, qemu::Run};
+use crate::{boot::case::Prepared, vm::qemu::Run};
 
 /// The serial ports of a PC, and what they are called here.
 pub(super) const PORTS: [(u16, &str); 4] = [

@@ -1,0 +1,100 @@
+//! The exceptions of x86-64 in words (AMD64 manual volume 2, table 8-1), and
+//! what each one says about a purgatory.
+
+/// A vector: mnemonic, name, and what to look for.
+pub struct Exception {
+    pub mnemonic: &'static str,
+    pub name: &'static str,
+    pub hint: &'static str,
+}
+
+const BUG: &str =
+    "the purgatory never does this by itself: its code was changed in memory, or it has a bug";
+const CALL: &str =
+    "only a hypervisor raises it, and only in a confidential guest: please report it";
+const MEMORY: &str = "its stack or its tables were changed in memory, or it has a bug";
+
+const fn row(mnemonic: &'static str, name: &'static str, hint: &'static str) -> Exception {
+    Exception {
+        mnemonic,
+        name,
+        hint,
+    }
+}
+
+/// Describes a vector.
+pub const fn describe(vector: u64) -> Exception {
+    match vector {
+        0 => row("DE", "divide error", BUG),
+        1 => row(
+            "DB",
+            "debug",
+            "a breakpoint register of the first kernel was still armed",
+        ),
+        2 => row(
+            "NMI",
+            "non-maskable interrupt",
+            "it is counted and returned from",
+        ),
+        3 => row("BP", "breakpoint", BUG),
+        4 => row("OF", "overflow", BUG),
+        5 => row("BR", "bound range", BUG),
+        6 => row("UD", "invalid opcode", BUG),
+        7 => row(
+            "NM",
+            "device not available",
+            "CR0.TS or CR0.EM was set at entry: no kernel leaves it so",
+        ),
+        8 => row(
+            "DF",
+            "double fault",
+            "an exception could not be delivered, most often for a bad stack pointer",
+        ),
+        9 => row("MF", "coprocessor segment overrun", BUG),
+        10 => row("TS", "invalid TSS", MEMORY),
+        11 => row("NP", "segment not present", MEMORY),
+        12 => row("SS", "stack fault", MEMORY),
+        13 => row(
+            "GP",
+            "general protection",
+            "a non-canonical address or a damaged descriptor table",
+        ),
+        14 => row(
+            "PF",
+            "page fault",
+            "the address is not mapped: where a region holds it, the first kernel's table names memory that it did not map",
+        ),
+        16 => row("MF", "x87 floating point", BUG),
+        17 => row("AC", "alignment check", BUG),
+        18 => row(
+            "MC",
+            "machine check",
+            "the hardware reports an error of its own: memory, bus or processor",
+        ),
+        19 => row("XF", "SIMD floating point", BUG),
+        20 => row("VE", "virtualization", CALL),
+        21 => row(
+            "CP",
+            "control protection",
+            "the first kernel left control-flow enforcement on (CR4.CET)",
+        ),
+        28 => row("HV", "hypervisor injection", CALL),
+        29 => row("VC", "VMM communication", CALL),
+        30 => row("SX", "security", CALL),
+        _ => row("?", "reserved vector", BUG),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vector_has_its_mnemonic() {
+        let mnemonics = (0..32).map(|vector| describe(vector).mnemonic);
+        assert_eq!(
+            mnemonics.collect::<Vec<_>>().join(" "),
+            "DE DB NMI BP OF BR UD NM DF MF TS NP SS GP PF ? MF AC MC XF VE CP ? ? ? ? ? ? HV VC SX ?"
+        );
+    }
+}

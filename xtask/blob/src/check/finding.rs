@@ -1,0 +1,99 @@
+//! What a check found out about one promise.
+
+/// How many details of one kind are printed; a hostile file has thousands.
+const DETAILS_MAX: usize = 8;
+
+/// What a check comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Held,
+    Broken,
+    /// Works today, or cannot be told from the file.
+    Doubtful,
+    Skipped,
+    /// Not a promise of this blob.
+    Informed,
+}
+
+impl Verdict {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Held => "ok",
+            Self::Broken => "FAIL",
+            Self::Doubtful => "warn",
+            Self::Skipped => "skip",
+            Self::Informed => "info",
+        }
+    }
+}
+
+/// Collected while a check runs; nothing collected means the promise is held.
+#[derive(Debug, Default)]
+pub(crate) struct Finding {
+    broken: Vec<String>,
+    doubtful: Vec<String>,
+    skipped: Option<String>,
+    note: Option<String>,
+    listing: Vec<String>,
+    information: bool,
+}
+
+impl Finding {
+    pub(crate) fn broken(&mut self, what: impl Into<String>) {
+        self.broken.push(what.into());
+    }
+
+    pub(crate) fn doubtful(&mut self, what: impl Into<String>) {
+        self.doubtful.push(what.into());
+    }
+
+    /// Records that the promise could not be judged.
+    pub(crate) fn skipped(&mut self, reason: impl Into<String>) {
+        self.skipped = Some(reason.into());
+    }
+
+    /// Adds a figure to a promise that is held.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.note = Some(note.into());
+    }
+
+    /// Adds a line for those who want to see everything that was looked at.
+    pub(crate) fn list(&mut self, line: impl Into<String>) {
+        self.listing.push(line.into());
+    }
+
+    pub(crate) fn listing(&self) -> &[String] {
+        &self.listing
+    }
+
+    /// Makes it information: the blob never promised this.
+    pub(crate) const fn inform(&mut self) {
+        self.information = true;
+    }
+
+    pub(crate) const fn verdict(&self) -> Verdict {
+        if self.information {
+            Verdict::Informed
+        } else if !self.broken.is_empty() {
+            Verdict::Broken
+        } else if !self.doubtful.is_empty() {
+            Verdict::Doubtful
+        } else if self.skipped.is_some() {
+            Verdict::Skipped
+        } else {
+            Verdict::Held
+        }
+    }
+
+    /// Returns what to print, the verdict's own kind first.
+    pub(crate) fn details(&self) -> impl Iterator<Item = String> {
+        let found = [&self.broken, &self.doubtful];
+        let all = found.into_iter().flatten().cloned();
+        let total = found.map(Vec::len).iter().sum::<usize>();
+        let rest = total.saturating_sub(DETAILS_MAX);
+        let more = (rest > 0).then(|| format!("and {rest} more"));
+        let other = self.skipped.as_ref().or(self.note.as_ref());
+        let other = other.filter(|_| total == 0).cloned();
+        all.take(DETAILS_MAX).chain(more).chain(other)
+    }
+}

@@ -1,0 +1,62 @@
+//! The promise that a blob loads: the whole of the kernel's part, played.
+
+use super::{Finding, Subject};
+use crate::load::{Kernel, LoadError, Loaded, Segment, fill_digest};
+
+pub(crate) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
+    let mut failures: Vec<(String, Vec<Kernel>, Vec<u64>)> = Vec::new();
+    for &kernel in &subject.kernels {
+        for &mem in &subject.addresses {
+            let Err(error) = load(subject.bytes, mem, kernel) else {
+                continue;
+            };
+            let error = error.to_string();
+            let known = failures.iter_mut().find(|(known, ..)| *known == error);
+            match known {
+                Some((_, kernels, addresses)) => {
+                    kernels.push(kernel);
+                    addresses.push(mem);
+                }
+                None => failures.push((error, vec![kernel], vec![mem])),
+            }
+        }
+    }
+    for (error, mut kernels, mut addresses) in failures {
+        kernels.dedup();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let whose = match kernels.len() == subject.kernels.len() {
+            true => String::new(),
+            false => format!("{}: ", list(&kernels, Kernel::to_string)),
+        };
+        let place = match addresses.len() == subject.addresses.len() {
+            true => "at every address".into(),
+            false => format!("at {}", list(&addresses, |mem| format!("{mem:#x}"))),
+        };
+        finding.broken(format!("{whose}{place}: {error}"));
+    }
+    finding.note(format!(
+        "{} kernels, {} addresses up to {:#x}",
+        subject.kernels.len(),
+        subject.addresses.len(),
+        subject.addresses.iter().max().unwrap_or(&0)
+    ));
+}
+
+/// Does what `bzImage64_load` and `kexec_calculate_store_digests` do.
+fn load(blob: &[u8], mem: u64, kernel: Kernel) -> Result<(), LoadError> {
+    let mut purgatory = Loaded::place(blob, mem, kernel)?;
+    let registers = purgatory.get_symbol("entry64_regs", 136)?.to_vec();
+    purgatory.symbol_address("stack_end")?;
+    purgatory.set_symbol("entry64_regs", &registers)?;
+    let segment = Segment {
+        mem: mem + purgatory.memsz,
+        memsz: 0x2000,
+        buf: b"the next kernel",
+    };
+    fill_digest(&mut purgatory, &[segment])
+}
+
+fn list<T>(items: &[T], print: impl Fn(&T) -> String) -> String {
+    items.iter().map(print).collect::<Vec<_>>().join(", ")
+}

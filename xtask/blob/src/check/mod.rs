@@ -1,0 +1,200 @@
+//! The promises a purgatory has to keep so that every
+//! kernel loads it right, one row each.
+//!
+//! The loaders check next to nothing: a broken promise shows as a dead machine
+//! at the next crash. Anybody's blob is judged; what only our own promises is
+//! information for the others. Of the code only the instructions are judged,
+//! not what it does with them.
+
+pub(crate) mod finding;
+mod load;
+mod own;
+mod promises;
+mod relocations;
+mod sections;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::load::{File, Kernel, Layout, LoadError};
+use finding::Finding;
+pub use finding::Verdict;
+use promises::{LOADER, OWN, Promise};
+
+/// Where a purgatory has been seen or may be: the lowest place the loader
+/// takes, both sides of 2 GiB, of 4 GiB, a crash area on a 1.5 TB machine
+/// (the overflow of August 2019), and beyond any 4-level direct map.
+pub const ADDRESSES: [u64; 6] = [
+    0x3000,
+    0x7fff_f000,
+    0x8000_0000,
+    0x1_0000_0000,
+    0x17f_7aff_d000,
+    1 << 46,
+];
+
+/// A blob with what it is judged by.
+pub(crate) struct Subject<'data> {
+    pub(crate) bytes: &'data [u8],
+    pub(crate) linked: Option<&'data [u8]>,
+    pub(crate) file: File<'data>,
+    pub(crate) layout: Result<Layout, LoadError>,
+    pub(crate) kernels: Vec<Kernel>,
+    pub(crate) addresses: Vec<u64>,
+}
+
+impl Subject<'_> {
+    pub(crate) fn is_ours(&self) -> bool {
+        self.symbol("purgatory_config").is_some()
+    }
+}
+
+/// Checks every promise that can be checked on these bytes.
+pub fn judge(
+    bytes: &[u8],
+    linked: Option<&[u8]>,
+    kernels: Vec<Kernel>,
+    addresses: Vec<u64>,
+) -> Report {
+    let file = match File::parse(bytes) {
+        Ok(file) => file,
+        Err(error) => {
+            let mut finding = Finding::default();
+            finding.broken(error.to_string());
+            return Report {
+                rows: vec![Row {
+                    promise: &LOADER[0],
+                    finding,
+                }],
+                readable: false,
+                is_ours: false,
+            };
+        }
+    };
+    let subject = Subject {
+        bytes,
+        linked,
+        layout: Layout::of(&file),
+        file,
+        kernels,
+        addresses,
+    };
+    let own = OWN.iter().map(|promise| {
+        let mut row = promise.check(&subject);
+        if !subject.is_ours() {
+            row.finding.inform();
+        }
+        row
+    });
+    let rows = LOADER.iter().map(|promise| promise.check(&subject));
+    Report {
+        rows: rows.chain(own).collect(),
+        readable: true,
+        is_ours: subject.is_ours(),
+    }
+}
+
+impl Promise {
+    fn check(&'static self, subject: &Subject<'_>) -> Row {
+        let mut finding = Finding::default();
+        (self.check)(subject, &mut finding);
+        Row {
+            promise: self,
+            finding,
+        }
+    }
+}
+
+/// A promise, and what was found about it.
+pub struct Row {
+    promise: &'static Promise,
+    finding: Finding,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { promise, finding } = self;
+        let verdict = finding.verdict();
+        let (title, number) = (promise.title, promise.number);
+        write!(formatter, "{:4} {number:>3}  {title}", verdict.label())?;
+        let mut details = finding.details();
+        if verdict == Verdict::Broken {
+            writeln!(formatter)?;
+            for what in details {
+                writeln!(formatter, "{:13}what: {what}", "")?;
+            }
+            writeln!(formatter, "{:13}why:  {}", "", promise.why)?;
+            return writeln!(formatter, "{:13}mend: {}", "", promise.mend);
+        }
+        if let Some(detail) = details.next() {
+            let width = 42usize.saturating_sub(title.len());
+            write!(formatter, "{:width$}  {detail}", "")?;
+        }
+        writeln!(formatter)?;
+        for detail in details.filter(|_| verdict == Verdict::Doubtful) {
+            writeln!(formatter, "{:54}{detail}", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// The table, as it is printed; `{:#}` adds everything that was looked at.
+pub struct Report {
+    rows: Vec<Row>,
+    readable: bool,
+    /// Whether it has the records of a blob of this project.
+    pub is_ours: bool,
+}
+
+impl Report {
+    /// Counts the rows with a verdict.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        let same = |row: &&Row| row.finding.verdict() == verdict;
+        self.rows.iter().filter(same).count()
+    }
+}
+
+impl Report {
+    /// Returns the rows that are broken.
+    pub fn broken(&self) -> impl Iterator<Item = &Row> {
+        let broken = |row: &&Row| row.finding.verdict() == Verdict::Broken;
+        self.rows.iter().filter(broken)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for row in &self.rows {
+            write!(formatter, "{row}")?;
+            if formatter.alternate() {
+                for line in row.finding.listing() {
+                    writeln!(formatter, "{:13}{line}", "")?;
+                }
+            }
+        }
+        let [held, broken, doubtful, skipped] = [
+            Verdict::Held,
+            Verdict::Broken,
+            Verdict::Doubtful,
+            Verdict::Skipped,
+        ]
+        .map(|verdict| self.count(verdict));
+        write!(formatter, "{held} held, {broken} broken")?;
+        if doubtful > 0 {
+            write!(formatter, ", {doubtful} doubtful")?;
+        }
+        if skipped > 0 {
+            write!(formatter, ", {skipped} skipped")?;
+        }
+        if !self.readable {
+            write!(
+                formatter,
+                "; without section headers the others cannot be judged"
+            )?;
+        }
+        writeln!(formatter)
+    }
+}

@@ -1,0 +1,166 @@
+//! Blobs with one fault: a change in the source of a good one, or in its bytes.
+
+use object::LittleEndian as LE;
+use object::elf::{FileHeader64, Rela64, SectionHeader64, SectionType, Sym64};
+use object::pod;
+
+use crate::{
+    fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
+    load::File,
+};
+
+/// The green blob with one change in its source.
+pub(super) fn green(from: &str, to: &str) -> Vec<u8> {
+    assert!(GREEN.contains(from), "{from}");
+    assemble(&GREEN.replace(from, to))
+}
+
+/// The green blob with one more instruction, in a function that may have none.
+pub(super) fn executes(instruction: &str) -> Vec<u8> {
+    green(
+        "jmp     purgatory_verify",
+        &format!("{instruction}\n jmp purgatory_verify"),
+    )
+}
+
+/// The green blob with an instruction of each kind where it belongs. The names
+/// are mangled by rustc's v0 scheme.
+pub(super) fn in_their_places() -> Vec<u8> {
+    let functions = "purgatory_verify: nop
+        sha256_compress_avx2: vpxor %ymm0, %ymm0, %ymm0
+        _RNvNtNtNtC9purgatory4arch6x86_647console12console_byte: out %al, $0xe9
+        _RNvNtNtNtC9purgatory4arch6x86_648features7restore: xsetbv
+            mov %rax, %cr4
+        _RINvNvNtNtNtC9purgatory4arch6x86_647machine7guarded4callNvNtC6x86_6412instructions3hltEBa_: hlt
+        x86_jump: lidt (%rax)";
+    let start = "purgatory_start: cli";
+    let source = GREEN
+        .replace("purgatory_verify:", functions)
+        .replace("purgatory_start:", start);
+    assemble(&source)
+}
+
+/// The green blob with one change, as somebody else's: only the loader's promises count.
+pub(super) fn foreign(from: &str, to: &str) -> Vec<u8> {
+    let source = GREEN.replace("purgatory_config", "configuration");
+    assert!(source.contains(from), "{from}");
+    assemble(&source.replace(from, to))
+}
+
+pub(super) fn with_flags(flags: &[&str]) -> Vec<u8> {
+    compile(FOREIGN, &[STOCK_FLAGS, flags].concat())
+}
+
+/// What PGO and -freorder-functions make.
+pub(super) fn hot() -> Vec<u8> {
+    let source = "__attribute__((hot)) void spin(void) { asm(\".skip 256\"); }";
+    compile(
+        &(FOREIGN.to_owned() + source),
+        &[STOCK_FLAGS, &["-O2"]].concat(),
+    )
+}
+
+/// A blob with one relocation, PC32 at 0x8 of `.purgatory`.
+pub(super) fn relocated() -> Vec<u8> {
+    foreign(
+        "jmp     purgatory_verify",
+        "call other\n .pushsection .data\n other: .quad 0\n .popsection",
+    )
+}
+
+/// Two globals of one name: the assembler refuses them, so one gets the
+/// other's name afterwards.
+pub(super) fn two_digests() -> Vec<u8> {
+    let mut blob = foreign(
+        "configuration:",
+        ".global another\n another: .skip 32\n .size another, 32\n configuration:",
+    );
+    let mut name = 0;
+    edit_symbol(&mut blob, "purgatory_sha256_digest", |symbol| {
+        name = symbol.st_name.get(LE)
+    });
+    edit_symbol(&mut blob, "another", |symbol| symbol.st_name.set(LE, name));
+    blob
+}
+
+pub(super) fn patched(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
+    let mut blob = assemble(GREEN);
+    patch(&mut blob);
+    blob
+}
+
+pub(super) fn patched_foreign(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
+    let mut blob = foreign("purgatory_start", "purgatory_start");
+    patch(&mut blob);
+    blob
+}
+
+pub(super) fn with_section(name: &str, edit: fn(&mut SectionHeader64<LE>)) -> Vec<u8> {
+    section_in(foreign("purgatory_start", "purgatory_start"), name, edit)
+}
+
+pub(super) fn with_symbol(name: &str, edit: fn(&mut Sym64<LE>)) -> Vec<u8> {
+    let mut blob = assemble(GREEN);
+    edit_symbol(&mut blob, name, edit);
+    blob
+}
+
+pub(super) fn with_relocations(kind: SectionType) -> Vec<u8> {
+    section_in(relocated(), ".rela.purgatory", |header| {
+        header.sh_type.set(LE, kind)
+    })
+}
+
+/// The blob with one relocation, its section linked to another one.
+pub(super) fn relinked(link: fn(&mut SectionHeader64<LE>, u32), name: &str) -> Vec<u8> {
+    let blob = relocated();
+    let (index, _) = section(&blob, name);
+    section_in(blob, ".rela.purgatory", |header| link(header, index as u32))
+}
+
+pub(super) fn with_relocation(edit: fn(&mut Rela64<LE>)) -> Vec<u8> {
+    let mut blob = relocated();
+    let start = section(&blob, ".rela.purgatory").1;
+    edit(pod::from_bytes_mut(&mut blob[start..]).unwrap().0);
+    blob
+}
+
+fn section_in(
+    mut blob: Vec<u8>,
+    name: &str,
+    edit: impl FnOnce(&mut SectionHeader64<LE>),
+) -> Vec<u8> {
+    let (index, _) = section(&blob, name);
+    let header: &FileHeader64<LE> = pod::from_bytes(&blob).unwrap().0;
+    let start = header.e_shoff.get(LE) as usize + index * size_of::<SectionHeader64<LE>>();
+    edit(pod::from_bytes_mut(&mut blob[start..]).unwrap().0);
+    blob
+}
+
+/// Edits the first symbol of that name that is not entry 0.
+pub(super) fn edit_symbol(blob: &mut [u8], name: &str, edit: impl FnOnce(&mut Sym64<LE>)) {
+    let (index, start) = section(blob, ".symtab");
+    let file = File::parse(blob).unwrap();
+    let mut symbols = file.symbols(&file.sections[index]).unwrap().skip(1);
+    let index = symbols
+        .find(|symbol| symbol.name == Some(name))
+        .unwrap()
+        .index;
+    drop(symbols);
+    edit(
+        pod::from_bytes_mut(&mut blob[start + index * size_of::<Sym64<LE>>()..])
+            .unwrap()
+            .0,
+    );
+}
+
+/// Returns a section's index and where its bytes start in the file.
+fn section(blob: &[u8], name: &str) -> (usize, usize) {
+    let file = File::parse(blob).unwrap();
+    let section = file
+        .sections
+        .iter()
+        .find(|section| section.name == Some(name))
+        .unwrap();
+    (section.index, section.offset as usize)
+}

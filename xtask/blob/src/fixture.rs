@@ -1,0 +1,115 @@
+//! Blobs for the tests, made by the machine's own `cc` and `ld`; nothing is
+//! committed as a binary.
+
+use std::fs;
+use std::process::Command;
+
+/// A purgatory of ours that holds every promise and verifies nothing.
+pub const GREEN: &str = "
+        .section .purgatory, \"awx\", @progbits
+        .balign 4096
+        .global purgatory_start, purgatory_verify, stack_end, purgatory_config, purgatory_status
+        .global entry64_regs, purgatory_sha_regions, purgatory_sha256_digest
+purgatory_start:
+        lea     .Lstack(%rip), %rsp
+purgatory_verify:
+        jmp     purgatory_verify
+        .size   purgatory_verify, . - purgatory_verify
+text_end:
+        .balign 4096
+entry64_regs:
+        .skip   136
+        .size   entry64_regs, 136
+purgatory_sha_regions:
+        .skip   256
+        .size   purgatory_sha_regions, 256
+purgatory_sha256_digest:
+        .skip   32
+        .size   purgatory_sha256_digest, 32
+purgatory_config:
+        .quad   1
+        .size   purgatory_config, 8
+        .set    .Lstack, purgatory_start + 0x3000
+
+        .section .stack, \"aw\", @nobits
+        .balign 4096
+        .skip   4096
+stack_end:
+purgatory_status:
+        .skip   120
+        .size   purgatory_status, 120
+";
+
+/// A purgatory in the manner of the stock ones: C, several loaded sections,
+/// PC32, PLT32 and 64-bit relocations, the stack in `.bss`.
+pub const FOREIGN: &str = "
+        unsigned long entry64_regs[17] __attribute__((section(\".rodata\"))) = {0};
+        unsigned long purgatory_sha_regions[32] __attribute__((section(\".kexec-purgatory\"))) = {0};
+        unsigned char purgatory_sha256_digest[32] __attribute__((section(\".kexec-purgatory\"))) = {0};
+        unsigned char stack_end[4096] __attribute__((aligned(4096))) = {1};
+        unsigned char lstack[4096] __attribute__((aligned(4096)));
+        unsigned long *table = entry64_regs;
+        int differs(void) {
+            volatile unsigned char sum[32];
+            int i;
+            for (i = 0; i < 32; i++)
+                sum[i] = purgatory_sha_regions[i];
+            for (i = 0; i < 32; i++)
+                if (sum[i] != purgatory_sha256_digest[i])
+                    return 1;
+            return 0;
+        }
+        void purgatory_start(void) {
+            while (differs())
+                (*(volatile unsigned long *)table)++;
+            lstack[0] = 1;
+        }
+";
+
+/// The flags of the kernel's own `arch/x86/purgatory/Makefile` that matter.
+pub const STOCK_FLAGS: &[&str] = &[
+    "-O1",
+    "-ffreestanding",
+    "-mcmodel=small",
+    "-fpic",
+    "-fvisibility=hidden",
+    "-fno-zero-initialized-in-bss",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-fcf-protection=none",
+    "-fno-inline",
+    "-mgeneral-regs-only",
+];
+
+/// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`.
+pub fn assemble(source: &str) -> Vec<u8> {
+    build("S", source, &[])
+}
+
+/// Compiles C and links it likewise.
+pub fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
+    build("c", source, flags)
+}
+
+fn build(suffix: &str, source: &str, flags: &[&str]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let [source_file, object, blob] =
+        [suffix, "o", "ro"].map(|suffix| folder.path().join("fixture").with_extension(suffix));
+    fs::write(&source_file, source).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(flags)
+        .arg("-c")
+        .arg(&source_file)
+        .arg("-o")
+        .arg(&object);
+    let mut ld = Command::new("ld");
+    ld.args(["-r", "-e", "purgatory_start", "-o"])
+        .arg(&blob)
+        .arg(&object);
+    for command in [&mut cc, &mut ld] {
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {errors}");
+    }
+    fs::read(&blob).unwrap()
+}

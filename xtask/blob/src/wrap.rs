@@ -1,0 +1,120 @@
+//! Wraps the linked bytes into the file that `kexec_load_purgatory()` reads: an
+//! ELF of type REL with one loaded section, the stack behind it, and no relocations.
+
+use anyhow::{Context, Result, bail};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, SymbolFlags, elf,
+    write::elf::{FileHeader, SectionHeader, Sym, Writer},
+};
+
+use crate::{arch::Arch, load::PAGE};
+
+/// The global symbols of the blob: what the loader looks up, then ours.
+pub const SYMBOLS: [&str; 8] = [
+    "purgatory_start",
+    "entry64_regs",
+    "stack_end",
+    "purgatory_sha_regions",
+    "purgatory_sha256_digest",
+    "purgatory_config",
+    "purgatory_status",
+    "purgatory_verify",
+];
+
+/// Builds the file from the linked program and the bytes of its section.
+pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
+    let linked = object::File::parse(linked)?;
+    let stack = linked
+        .section_by_name(".stack")
+        .context("the link left no .stack section")?;
+    let mut file = Vec::new();
+    let mut writer = Writer::new(Endianness::Little, true, &mut file);
+
+    writer.reserve_file_header();
+    let bytes_at = writer.reserve(bytes.len() as u64, 8);
+    let section_name = writer.add_section_name(b".purgatory");
+    let stack_name = writer.add_section_name(b".stack");
+    writer.reserve_null_section_index();
+    let section = writer.reserve_section_index();
+    let stack_section = writer.reserve_section_index();
+    writer.reserve_null_symbol_index();
+    let mut symbols = Vec::new();
+    for name in SYMBOLS {
+        let symbol = linked
+            .symbol_by_name(name)
+            .with_context(|| format!("the linked program does not define {name}"))?;
+        let (home, base) = if symbol.section_index() == Some(stack.index()) {
+            (stack_section, stack.address())
+        } else {
+            (section, 0)
+        };
+        let SymbolFlags::Elf { st_info, .. } = symbol.flags() else {
+            bail!("the linked program is no ELF file");
+        };
+        let text = writer.add_string(name.as_bytes());
+        symbols.push((
+            text,
+            Sym {
+                section: Some(home.0),
+                st_name: 0,
+                st_info: elf::STB_GLOBAL | st_info.st_type(),
+                st_other: elf::STV_DEFAULT.into(),
+                st_shndx: elf::SHN_UNDEF,
+                st_value: symbol.address() - base,
+                st_size: symbol.size(),
+            },
+        ));
+        writer.reserve_symbol_index(Some(home));
+    }
+    writer.reserve_symtab_section_index();
+    writer.reserve_strtab_section_index();
+    writer.reserve_shstrtab_section_index();
+    writer.reserve_symtab();
+    writer.reserve_strtab()?;
+    writer.reserve_shstrtab()?;
+    writer.reserve_section_headers();
+
+    writer.write_file_header(&FileHeader {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: elf::ET_REL,
+        e_machine: arch.machine(),
+        e_entry: 0,
+        e_flags: elf::FileFlags(0),
+    })?;
+    writer.pad_until(bytes_at);
+    writer.write(bytes);
+    writer.write_null_symbol();
+    for (text, symbol) in symbols {
+        let st_name = writer.string_offset(Some(text));
+        writer.write_symbol(&Sym { st_name, ..symbol });
+    }
+    writer.write_strtab();
+    writer.write_shstrtab();
+    writer.write_null_section_header();
+    let loaded = SectionHeader {
+        sh_name: writer.section_name_offset(Some(section_name)),
+        sh_type: elf::SHT_PROGBITS,
+        sh_flags: elf::SHF_ALLOC | elf::SHF_WRITE | elf::SHF_EXECINSTR,
+        sh_addr: 0,
+        sh_offset: bytes_at,
+        sh_size: bytes.len() as u64,
+        sh_link: 0,
+        sh_info: 0,
+        // To pages: the loader keeps the sections' distance only then.
+        sh_addralign: PAGE,
+        sh_entsize: 0,
+    };
+    writer.write_section_header(&loaded);
+    writer.write_section_header(&SectionHeader {
+        sh_name: writer.section_name_offset(Some(stack_name)),
+        sh_type: elf::SHT_NOBITS,
+        sh_flags: elf::SHF_ALLOC | elf::SHF_WRITE,
+        sh_size: stack.size(),
+        ..loaded
+    });
+    writer.write_symtab_section_header(1);
+    writer.write_strtab_section_header();
+    writer.write_shstrtab_section_header();
+    Ok(file)
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask build`: the blob, and on one screen what it is.
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use blob::{arch::Arch, wrap};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use crate::{
+    build::{Blob, blob, default_folder},
+    host::{
+        needs::{Setup, Task},
+        toolchain::Toolchain,
+    },
+};
+
+/// Options of `cargo xtask build`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Folder to write the blob into [default: target/purgatory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs `cargo xtask build`.
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    setup.require(Task::Build)?;
+    let out = options.out.clone().unwrap_or_else(default_folder);
+    let toolchain = setup.toolchain()?;
+    let blob = blob(Arch::X86_64, &toolchain, &out)?;
+    println!("{}", summary(&blob, &toolchain)?);
+    Ok(())
+}
+
+/// Says on one screen what was built.
+fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
+    let data = fs::read(&blob.elf)?;
+    let elf = object::File::parse(&*data)?;
+    let at = |name: &str| {
+        elf.symbol_by_name(name)
+            .map(|symbol| symbol.address())
+            .with_context(|| format!("the linker script defines no {name}"))
+    };
+    let stack = elf.section_by_name(".stack").context("no .stack section")?;
+    let span = |from: &str, to: &str| anyhow::Ok(at(to)? - at(from)?);
+    let mut text = String::new();
+    writeln!(text, "{}", blob.elf.display())?;
+    writeln!(text, "{}", blob.relocatable.display())?;
+    writeln!(
+        text,
+        "  file {} bytes; text {}, tables {}, constants {}, stack and scratch {}",
+        fs::metadata(&blob.relocatable)?.len(),
+        span("purgatory_start", "text_end")?,
+        span("tables_start", "tables_end")?,
+        span("rodata_start", "rodata_end")?,
+        stack.size(),
+    )?;
+    for symbol in wrap::SYMBOLS {
+        let found = elf
+            .symbol_by_name(symbol)
+            .with_context(|| format!("no symbol {symbol}"))?;
+        writeln!(
+            text,
+            "  {:#07x} {:5} {symbol}",
+            found.address(),
+            found.size()
+        )?;
+    }
+    write!(text, "{toolchain}")?;
+    Ok(text)
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask check`: prints what was found about a blob.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use blob::{
+    check::{ADDRESSES, Verdict, judge},
+    load::{self, Kernel},
+};
+
+use crate::{
+    build::linked_beside,
+    host::failure::{Failure, read_blob},
+};
+
+/// Proves that kernels will load a purgatory blob, and load it right
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The blob, as in `purgatory.ro`
+    file: PathBuf,
+    /// Judge by the rules of this kernel only
+    #[arg(long, value_name = "VERSION", value_parser = super::one_of(Kernel::ALL, Kernel::name))]
+    kernel: Option<Kernel>,
+    /// Load at this address too
+    #[arg(long, value_name = "ADDR", value_parser = load::place)]
+    load_at: Option<u64>,
+    /// The linked program, for the names of functions [default:
+    /// purgatory-x86_64.elf in the blob's folder]
+    #[arg(long, value_name = "FILE")]
+    elf: Option<PathBuf>,
+    /// List every instruction that has a place of its own, by function
+    #[arg(long)]
+    instructions: bool,
+}
+
+/// Prints the table; fails if a promise is broken.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let bytes = read_blob(&options.file)?;
+    let linked = match &options.elf {
+        Some(path) => Some(read_blob(path)?),
+        None => linked_beside(&options.file),
+    };
+    let kernels = match options.kernel {
+        Some(kernel) => vec![kernel],
+        None => Kernel::ALL.to_vec(),
+    };
+    let addresses = ADDRESSES.into_iter().chain(options.load_at).collect();
+    let report = judge(&bytes, linked.as_deref(), kernels, addresses);
+    match options.instructions {
+        true => print!("{report:#}"),
+        false => print!("{report}"),
+    }
+    match report.count(Verdict::Broken) {
+        0 => Ok(()),
+        _ => Err(Failure::Reported.into()),
+    }
+}

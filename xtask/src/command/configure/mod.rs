@@ -1,0 +1,233 @@
+//! `cargo xtask configure`: sets what a finished blob does beyond the kernel's
+//! contract, where it speaks and how it ends.
+//!
+//! Only `purgatory_config` is written; every other byte stays. A record of
+//! another version is refused: its fields would be guesses.
+
+#[cfg(test)]
+mod tests;
+
+use std::{mem::offset_of, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ArgGroup;
+use purgatory::abi::Config;
+
+use crate::host::{
+    failure::{Failure, read_blob},
+    output,
+};
+use blob::{
+    config::{self, COM_PORTS, FULL_SPEED},
+    load,
+    record::{field, number, set_field},
+};
+
+/// Options of `cargo xtask configure`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("setting").multiple(true).required(true))]
+pub(crate) struct Options {
+    /// The blob, as in `purgatory.ro`
+    file: PathBuf,
+    /// Speak there and nowhere else (may be given more than once): com1 to com4,
+    /// port=0x…, mmio=0x… (registers 4 bytes apart), e9, vga, or none
+    #[arg(long = "console", value_name = "CONSOLE", value_parser = console, group = "setting")]
+    consoles: Vec<Console>,
+    /// Speed of the UARTs
+    #[arg(long, value_parser = divisor_of, conflicts_with = "divisor", group = "setting")]
+    baud: Option<u16>,
+    /// The same, as the divisor of 115200 baud; 0 keeps what the firmware set
+    #[arg(long, value_name = "N", group = "setting")]
+    divisor: Option<u16>,
+    /// Speak on the VGA text screen as well
+    #[arg(long, group = "setting")]
+    vga: bool,
+    /// Speak at entry, during long checks and at the end
+    #[arg(long, conflicts_with = "quiet", group = "setting")]
+    verbose: bool,
+    /// Speak only to refuse
+    #[arg(long, group = "setting")]
+    quiet: bool,
+    /// What follows a refusal: halt, reset, or reset-after=SECONDS
+    #[arg(long, value_name = "ACTION", value_parser = action, group = "setting")]
+    on_refusal: Option<Action>,
+    /// Print what is set; alone, it changes nothing
+    #[arg(long, group = "setting")]
+    show: bool,
+}
+
+/// Where the blob may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Console {
+    Port(u16),
+    Memory(u64),
+    Debug,
+    Vga,
+    None,
+}
+
+/// What follows a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Halt,
+    /// After so many seconds.
+    Reset(u32),
+}
+
+/// Ports that an 8250 takes.
+const UART_PORTS: u64 = 8;
+
+/// Runs `cargo xtask configure`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut blob = read_blob(&options.file)?;
+    let name = options.file.display();
+    let place = config::find(&blob).with_context(|| format!("{name} cannot be configured"))?;
+    let config = &mut blob[place];
+    let found = config.to_vec();
+    options.apply(config)?;
+    let changed = found != config;
+    let words = config::Words(config).to_string();
+    if changed {
+        output::replace(&options.file, &blob)?;
+    }
+    print!("{name}\n{words}");
+    Ok(())
+}
+
+impl Options {
+    /// Writes what was asked for into the record.
+    fn apply(&self, config: &mut [u8]) -> Result<()> {
+        if !self.consoles.is_empty() {
+            self.set_consoles(config)?;
+        }
+        if self.vga {
+            let consoles = u32::from_le_bytes(field(config, offset_of!(Config, consoles)));
+            let consoles = consoles | Config::CONSOLE_VGA;
+            set_field(
+                config,
+                offset_of!(Config, consoles),
+                &consoles.to_le_bytes(),
+            );
+        }
+        if let Some(divisor) = self.baud.or(self.divisor) {
+            set_field(
+                config,
+                offset_of!(Config, uart_divisor),
+                &divisor.to_le_bytes(),
+            );
+        }
+        if self.verbose || self.quiet {
+            let verbosity = u32::from(self.verbose);
+            set_field(
+                config,
+                offset_of!(Config, verbosity),
+                &verbosity.to_le_bytes(),
+            );
+        }
+        if let Some(action) = self.on_refusal {
+            let (action, delay) = match action {
+                Action::Halt => (Config::HALT, 0),
+                Action::Reset(delay) => (Config::RESET, delay),
+            };
+            set_field(
+                config,
+                offset_of!(Config, on_refusal),
+                &action.to_le_bytes(),
+            );
+            set_field(config, offset_of!(Config, delay), &delay.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn set_consoles(&self, config: &mut [u8]) -> Result<()> {
+        let usage = |what: &str| Err(Failure::Usage(what.to_owned()).into());
+        let mut flags = 0;
+        for &console in &self.consoles {
+            let flag = match console {
+                Console::Port(port) => {
+                    set_field(config, offset_of!(Config, uart_port), &port.to_le_bytes());
+                    Config::CONSOLE_PORT
+                }
+                Console::Memory(address) => {
+                    set_field(
+                        config,
+                        offset_of!(Config, uart_mmio),
+                        &address.to_le_bytes(),
+                    );
+                    Config::CONSOLE_MMIO
+                }
+                Console::Debug => Config::CONSOLE_DEBUG,
+                Console::Vga => Config::CONSOLE_VGA,
+                Console::None if self.consoles.len() > 1 || self.vga => {
+                    return usage("--console none excludes every other console");
+                }
+                Console::None => 0,
+            };
+            if flags & flag != 0 {
+                return usage(
+                    "the blob speaks to one UART behind ports and to one in memory: \
+                     give each kind of console once",
+                );
+            }
+            flags |= flag;
+        }
+        set_field(config, offset_of!(Config, consoles), &flags.to_le_bytes());
+        Ok(())
+    }
+}
+
+fn console(text: &str) -> Result<Console, String> {
+    if let Some(place) = text.strip_prefix("port=") {
+        let port = number(place)?;
+        return u16::try_from(port)
+            .ok()
+            .filter(|_| port + UART_PORTS <= 1 << 16)
+            .map(Console::Port)
+            .ok_or_else(|| "the last UART begins at port 0xfff8".to_owned());
+    }
+    if let Some(place) = text.strip_prefix("mmio=") {
+        let address = number(place)?;
+        return if address == 0 || !address.is_multiple_of(4) {
+            Err("registers are 32-bit words: give a multiple of 4, not 0".to_owned())
+        } else if address >= load::ADDRESS_LIMIT {
+            Err("no physical address has more than 52 bits".to_owned())
+        } else {
+            Ok(Console::Memory(address))
+        };
+    }
+    let com = text
+        .strip_prefix("com")
+        .and_then(|digit| digit.parse::<usize>().ok());
+    let port = com.and_then(|number| COM_PORTS.get(number.checked_sub(1)?));
+    match (port, text) {
+        (Some(&port), _) => Ok(Console::Port(port)),
+        (_, "e9") => Ok(Console::Debug),
+        (_, "vga") => Ok(Console::Vga),
+        (_, "none") => Ok(Console::None),
+        _ => Err("give com1 to com4, port=0x…, mmio=0x…, e9, vga or none".to_owned()),
+    }
+}
+
+/// Returns the divisor of a speed.
+fn divisor_of(baud: &str) -> Result<u16, String> {
+    let baud: u32 = baud
+        .parse()
+        .map_err(|_| "give a number such as 9600".to_owned())?;
+    FULL_SPEED
+        .checked_div(baud)
+        .filter(|divisor| divisor * baud == FULL_SPEED)
+        .and_then(|divisor| u16::try_from(divisor).ok())
+        .filter(|&divisor| divisor > 0)
+        .ok_or_else(|| format!("a UART divides {FULL_SPEED} by a whole number up to 65535"))
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    match (text, text.strip_prefix("reset-after=").map(str::parse)) {
+        ("halt", _) => Ok(Action::Halt),
+        ("reset", _) => Ok(Action::Reset(0)),
+        (_, Some(Ok(seconds))) => Ok(Action::Reset(seconds)),
+        (_, Some(Err(_))) => Err("give whole seconds, as in reset-after=30".to_owned()),
+        _ => Err("give halt, reset or reset-after=SECONDS".to_owned()),
+    }
+}

@@ -1,0 +1,96 @@
+//! `cargo xtask explain`: what a purgatory's report on a serial console means.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+use blob::{arch::Arch, manifest, report, symbols::Code};
+
+use crate::{
+    build,
+    host::failure::{Failure, read},
+};
+
+/// Options of `cargo xtask explain`.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// What the console showed, with whatever else is on it
+    log: PathBuf,
+    /// What was loaded [default: segments.json in the log's folder, where runs
+    /// of `cargo xtask boot`, `test` and `linux` leave it]
+    #[arg(long, value_name = "FILE")]
+    segments: Option<PathBuf>,
+    /// The linked program, for the names of functions [default: the one that
+    /// `cargo xtask build` writes]
+    #[arg(long, value_name = "FILE")]
+    elf: Option<PathBuf>,
+}
+
+/// Runs `cargo xtask explain`.
+pub fn run(options: &Options) -> Result<()> {
+    let name = options.log.display();
+    let log = read(&options.log)?;
+    if log.starts_with(&object::elf::ELFMAG) {
+        // The blob's own texts are in there, and would pass for reports.
+        let what =
+            "is a program or a dump, not a log: `cargo xtask status --memory-dump` reads dumps";
+        return Err(Failure::Usage(format!("{name} {what}")).into());
+    }
+    let reports = report::parse(&String::from_utf8_lossy(&log));
+    ensure!(
+        !reports.is_empty(),
+        "{name} holds no report of a purgatory: `purgatory: refused: …` or `purgatory: exception …`; \
+         `cargo xtask status` finds its record in the machine's memory"
+    );
+    let manifest = match given_or(options.segments.as_deref(), || {
+        options.log.with_file_name(manifest::FILE_NAME)
+    })? {
+        Some((path, bytes)) => Some(serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::Usage(format!(
+                "{} is no list of segments: {error}",
+                path.display()
+            ))
+        })?),
+        None => None,
+    };
+    let program = given_or(options.elf.as_deref(), || {
+        build::default_folder().join(Arch::X86_64.linked_name())
+    })?;
+    let code = match &program {
+        Some((path, bytes)) => {
+            let wrong = |error| {
+                Failure::Usage(format!(
+                    "{} is not the linked program of a blob, as in {}: {error:#}",
+                    path.display(),
+                    Arch::X86_64.linked_name()
+                ))
+            };
+            Some(Code::linked(bytes).map_err(wrong)?)
+        }
+        None => None,
+    };
+    for found in &reports {
+        print!(
+            "{}",
+            report::explain(found, manifest.as_ref(), code.as_ref())
+        );
+    }
+    Ok(())
+}
+
+/// Reads the file that was given, or else the usual one if it is there.
+fn given_or(
+    given: Option<&Path>,
+    usual: impl Fn() -> PathBuf,
+) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    match given {
+        Some(path) => Ok(Some((path.to_owned(), read(path)?))),
+        None => {
+            let path = usual();
+            Ok(fs::read(&path).ok().map(|bytes| (path, bytes)))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask lint`: formatting, and every lint as an error, on the host and on
+//! the freestanding target.
+//!
+//! Warnings become errors here and nowhere else: exporting `RUSTFLAGS` would
+//! change the blob.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{
+    build,
+    host::{
+        failure::Failure,
+        needs::{Setup, Task},
+        paths::root,
+        toolchain::{cargo, find_clippy},
+    },
+};
+use blob::arch::Arch;
+
+/// Runs `cargo xtask lint`: all of it, even when the first part fails.
+pub(crate) fn run(setup: &Setup) -> Result<()> {
+    setup.require(Task::Lint)?;
+    let strict = ["--", "--deny", "warnings"];
+    let mut format = Command::new(cargo());
+    format.current_dir(root()).args(["fmt", "--all", "--check"]);
+    let mut host = Command::new(cargo());
+    host.current_dir(root())
+        .args([
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+        ])
+        .args(strict);
+    let (clippy, toolchain) = find_clippy(Arch::X86_64, setup.core)?;
+    let mut bare = build::freestanding(&clippy, "clippy", Arch::X86_64, &toolchain, "lint", &[])?;
+    for package in ["purgatory", "harness", "payload"] {
+        bare.args(["--package", package]);
+    }
+    bare.args(strict);
+
+    let mut clean = true;
+    for (what, command) in [
+        ("format", &mut format),
+        ("clippy on the host", &mut host),
+        ("clippy on the bare target", &mut bare),
+    ] {
+        let passed = command.status()?.success();
+        println!("{} {what}", if passed { "ok  " } else { "FAIL" });
+        clean &= passed;
+    }
+    match clean {
+        true => Ok(()),
+        false => Err(Failure::Reported.into()),
+    }
+}

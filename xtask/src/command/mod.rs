@@ -1,0 +1,83 @@
+//! A file a command: its options, and what it prints.
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod bench;
+mod boot;
+mod build;
+mod check;
+mod configure;
+mod explain;
+mod lint;
+mod linux;
+mod status;
+mod test;
+
+use anyhow::Result;
+use clap::{
+    Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+
+use crate::host::needs::Setup;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::native::bench::child;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Build the blob and prove it position independent
+    Build(build::Options),
+    /// Check a blob against everything that its loaders rely on
+    Check(check::Options),
+    /// Set what a finished blob does beyond the kernel's contract
+    Configure(configure::Options),
+    /// Boot the blob between two kernels under QEMU
+    Boot(boot::Options),
+    /// Load the blob by `kexec_file_load(2)` in real kernels and start it
+    Linux(linux::Options),
+    /// Say what a purgatory's report on a serial console means
+    Explain(explain::Options),
+    /// Find what a purgatory left behind in a machine's memory
+    Status(status::Options),
+    /// Check formatting and lints, on the host and on the freestanding target
+    Lint,
+    /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Bench(bench::Options),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[command(hide = true)]
+    BenchChild(child::Options),
+    /// Run every proof: host tests, the checker, the boot cases
+    Test(test::Options),
+}
+
+impl Command {
+    /// Runs it.
+    pub(crate) fn run(&self, setup: &Setup) -> Result<()> {
+        match self {
+            Self::Build(options) => build::run(options, setup),
+            Self::Check(options) => check::run(options),
+            Self::Boot(options) => boot::run(options, setup),
+            Self::Configure(options) => configure::run(options),
+            Self::Linux(options) => linux::run(options, setup),
+            Self::Lint => lint::run(setup),
+            Self::Explain(options) => explain::run(options),
+            Self::Status(options) => status::run(options),
+            Self::Test(options) => test::run(options, setup),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Bench(options) => bench::run(options, setup),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::BenchChild(options) => child::run(options),
+        }
+    }
+}
+
+/// Parses one of a table's rows by its name.
+fn one_of<T: Copy + Send + Sync + 'static, const COUNT: usize>(
+    rows: [T; COUNT],
+    name: impl Fn(T) -> &'static str + Clone + Send + Sync + 'static,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(rows.map(&name)).map(move |chosen| {
+        let row = rows.iter().find(|row| name(**row) == chosen);
+        *row.expect("one of these names")
+    })
+}

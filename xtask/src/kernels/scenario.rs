@@ -1,0 +1,193 @@
+//! What happens in one run: load, start, and the second kernel's own word.
+//!
+//! A run passes only if the second kernel verified what it got, switched the
+//! machine off, and the console shows no trouble on the way.
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use linux_init::step;
+
+use crate::vm::qemu::{Exit, Machine, Run};
+
+/// The channel of the guest's console.
+pub(super) const CONSOLE: &str = "console";
+
+/// The longest a run may take: a busy host needs several times the usual.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Room for the second kernel, its archive, and the archive unpacked: rootfs
+/// takes at most half of what is free.
+const CRASH_KERNEL: &str = "384M";
+
+/// The first sign of life of a second kernel, by version and configuration.
+pub(super) const FIRST_LINES: [&str; 3] = [
+    "early console in extract_kernel",
+    "Decompressing Linux",
+    "Linux version",
+];
+
+/// What no run may show. The kexec prefixes belong to errors: a load that
+/// goes well says nothing.
+const TROUBLE: [&str; 9] = [
+    "WARNING: ",
+    "BUG: ",
+    "Oops",
+    "general protection fault",
+    "[ cut here ]",
+    "Kernel panic",
+    "kexec: ",
+    "kexec_file: ",
+    "kexec-bzImage64: ",
+];
+
+/// The panic that the crash scenario asks for.
+const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
+
+/// A notice of 5.10 at boot with crashkernel=, in an error's clothes.
+const LOW_MEMORY: &str = "kexec: Reserving the low 1M of memory for crashkernel";
+
+/// How the second kernel is loaded and started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `reboot(LINUX_REBOOT_CMD_KEXEC)`.
+    Normal,
+    /// A panic.
+    Crash,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Normal => "kexec",
+            Self::Crash => "crash",
+        })
+    }
+}
+
+impl Way {
+    const fn step(self) -> &'static str {
+        match self {
+            Self::Normal => step::KEXEC,
+            Self::Crash => step::CRASH,
+        }
+    }
+
+    /// The old kernel's last line before it lets go.
+    pub(super) const fn last_line(self) -> &'static str {
+        match self {
+            Self::Normal => "Starting new kernel",
+            Self::Crash => PANIC,
+        }
+    }
+}
+
+/// A first kernel ready to be started.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// The unpacked kernel with the purgatory under test in it.
+    pub(crate) vmlinux: PathBuf,
+    pub(crate) initrd: PathBuf,
+    pub(crate) digest: String,
+    /// The purgatory under test.
+    pub(crate) blob: Vec<u8>,
+}
+
+impl Setup {
+    /// Describes the machine that boots the first kernel.
+    pub(super) fn machine(&self, name: &str, way: Way, more: &str) -> Result<Machine> {
+        let crash = match way {
+            Way::Normal => String::new(),
+            Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
+        };
+        let line = format!(
+            "console=ttyS0 panic=-1 {}={} {}={}{crash}{more}",
+            linux_init::STEP,
+            way.step(),
+            linux_init::DIGEST,
+            self.digest,
+        );
+        let machine = Machine::new(name, LIMIT)?.serial(CONSOLE)?;
+        let machine = machine.args(["-machine", "q35", "-cpu", "max", "-m", "1G"]);
+        let machine = machine
+            .arg("-kernel")
+            .arg(&self.vmlinux)
+            .arg("-initrd")
+            .arg(&self.initrd);
+        Ok(machine.args(["-append", &line]))
+    }
+}
+
+/// Runs the scenario; returns the time between the two kernels.
+pub(super) fn run(name: &str, setup: &Setup, way: Way) -> Result<Duration> {
+    let mut run = setup.machine(name, way, "")?.start()?;
+    wait_loaded(&mut run)?;
+    let start = run.wait_for(CONSOLE, way.last_line())?;
+    let (_, alive) = run.wait_for_any(CONSOLE, &FIRST_LINES)?;
+    let (word, _) = run.wait_for_any(CONSOLE, &[linux_init::VERIFIED, linux_init::FAILED])?;
+    let exit = run.wait_exit()?;
+    let text = run.text(CONSOLE)?;
+    if let Some(line) = trouble(&text).next() {
+        return Err(run.failure(format!("the console shows: {line}")));
+    }
+    let good = Exit {
+        code: Some(0),
+        reason: Some("guest-shutdown".to_owned()),
+    };
+    if word != 0 || exit != good {
+        return Err(run.failure("the second kernel did not verify what it got, or not switch off"));
+    }
+    Ok(alive - start)
+}
+
+/// Waits until the kernel accepted the second one, or says why it did not.
+pub(super) fn wait_loaded(run: &mut Run) -> Result<Instant> {
+    let answers = [linux_init::LOADED, linux_init::REFUSED, linux_init::FAILED];
+    let (answer, moment) = run.wait_for_any(CONSOLE, &answers)?;
+    if answer == 0 {
+        return Ok(moment);
+    }
+    run.wait_exit()?;
+    let text = run.text(CONSOLE)?;
+    let said: Vec<&str> = trouble(&text)
+        .chain(text.lines().filter(|line| line.starts_with("init: ")))
+        .collect();
+    let said = said.join("\n  ");
+    Err(run.failure(format!(
+        "the first kernel did not load the second:\n  {said}"
+    )))
+}
+
+/// Lines that no run may show.
+pub(super) fn trouble(console: &str) -> impl Iterator<Item = &str> {
+    let lines = console.lines();
+    let lines = lines.filter(|line| !line.contains(PANIC) && !line.contains(LOW_MEMORY));
+    lines.filter(|line| TROUBLE.iter().any(|sign| line.contains(sign)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_trouble_from_what_belongs() {
+        let console = "[    0.0] kexec: Reserving the low 1M of memory for crashkernel\n\
+                       [    5.0] Kernel panic - not syncing: sysrq triggered crash\n\
+                       [    5.1] kexec_core: Starting new kernel\n";
+        assert_eq!(trouble(console).next(), None);
+        for line in [
+            "[    4.2] WARNING: CPU: 0 PID: 1 at kernel/kexec_file.c:1 x+0x0/0x1",
+            "[    4.2] WARNING: kernel/kexec_file.c:1 at x+0x0/0x1, CPU#0: init/1",
+            "[    4.2] BUG: unable to handle page fault for address: 0",
+            "[    4.2] Oops: 0002 [#1] PREEMPT SMP",
+            "[    4.2] Kernel panic - not syncing: Attempted to kill init!",
+            "[    4.2] kexec: Unknown rela relocation: 9",
+            "[    4.2] kexec_file: Undefined symbol: memset",
+            "[    4.2] kexec-bzImage64: Loading purgatory failed",
+        ] {
+            let console = format!("{console}{line}\n");
+            assert_eq!(trouble(&console).collect::<Vec<_>>(), [line]);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What was measured, and what it is held against.
+
+use purgatory::sha256::Backend;
+
+use super::{contender::Layout, rounds::Spread, steps::Cost};
+
+/// One contender at one size and layout.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) layout: Layout,
+    pub(crate) bytes: u64,
+    /// Bytes a second, for each round.
+    pub(crate) rates: Vec<f64>,
+}
+
+/// Everything that took turns at one size.
+pub(crate) struct Group {
+    pub(crate) size: usize,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Group {
+    pub(crate) fn row(&self, name: &str, layout: Layout) -> Option<&Row> {
+        let same = |row: &&Row| row.name == name && row.layout == layout;
+        self.rows.iter().find(same)
+    }
+
+    /// Returns how much faster than `other` a row was, round by round.
+    pub(crate) fn ratio(&self, row: &Row, other: &str) -> Option<Spread> {
+        let other = self.row(other, Layout::One)?;
+        ratio(row, other)
+    }
+}
+
+fn ratio(row: &Row, other: &Row) -> Option<Spread> {
+    let pairs = row.rates.iter().zip(&other.rates);
+    Spread::of(pairs.map(|(one, other)| one / other))
+}
+
+/// The name of a backend of ours in the tables.
+pub(crate) fn ours(backend: Backend) -> String {
+    format!("ours {}", backend.name())
+}
+
+/// Our yardsticks, by their names in the tables.
+pub(crate) const STOCK: &str = "stock 6.1";
+pub(crate) const OPENSSL: &str = "OpenSSL sha-ni";
+pub(crate) const OPENSSL_WITHOUT: &str = "OpenSSL avx2";
+pub(crate) const LIMIT: &str = "limit";
+
+/// Returns the OpenSSL that a row is compared with.
+pub(crate) fn openssl_for(name: &str) -> &'static str {
+    let without = [Backend::Portable, Backend::Avx2].map(ours);
+    if without.iter().any(|one| one == name) {
+        OPENSSL_WITHOUT
+    } else {
+        OPENSSL
+    }
+}
+
+/// Something that was promised.
+pub(crate) struct Target {
+    pub(crate) what: String,
+    pub(crate) wanted: f64,
+    pub(crate) at_most: bool,
+    /// What it is; `None` where it could not be measured.
+    pub(crate) is: Option<f64>,
+}
+
+impl Target {
+    pub(crate) fn is_missed(&self) -> bool {
+        self.is.is_some_and(|is| {
+            if self.at_most {
+                is > self.wanted
+            } else {
+                is < self.wanted
+            }
+        })
+    }
+}
+
+/// Ratios of medians that are promised, at [`JUDGED`] and above.
+const RATIOS: [(Backend, &str, f64); 6] = [
+    (Backend::ShaNi, STOCK, 4.8),
+    (Backend::ShaNi, OPENSSL, 0.98),
+    (Backend::ShaNi, LIMIT, 0.93),
+    (Backend::Avx2, STOCK, 1.25),
+    (Backend::Avx2, OPENSSL_WITHOUT, 0.92),
+    (Backend::Portable, STOCK, 0.90),
+];
+/// Sixteen odd regions against one, and the blob's size and instructions.
+const SIXTEEN_ODD: f64 = 0.97;
+const BLOB: usize = 12 << 10;
+const INSTRUCTIONS: [(Backend, u64); 2] = [(Backend::ShaNi, 1500), (Backend::Portable, 6000)];
+
+/// The size from which on speed is promised: below, fixed costs show.
+pub(crate) const JUDGED: usize = 1 << 20;
+
+/// Holds the measurements against the promises.
+pub(crate) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Target> {
+    let judged: Vec<&Group> = groups.iter().filter(|group| group.size >= JUDGED).collect();
+    // Over all judged sizes: the rounds of each, ratio by ratio.
+    let median = |ratio: &dyn Fn(&Group) -> Option<Spread>| {
+        let medians = judged.iter().filter_map(|group| ratio(group));
+        Spread::of(medians.map(|spread| spread.median)).map(|spread| spread.median)
+    };
+    let ratios = RATIOS.iter().map(|&(backend, other, wanted)| Target {
+        what: format!("{} / {other}", ours(backend)),
+        wanted,
+        at_most: false,
+        is: median(&|group| group.ratio(group.row(&ours(backend), Layout::One)?, other)),
+    });
+    let seams = [Backend::ShaNi, Backend::Avx2, Backend::Portable].map(|backend| Target {
+        what: format!(
+            "{}: {} / one region",
+            ours(backend),
+            Layout::SixteenOdd.name()
+        ),
+        wanted: SIXTEEN_ODD,
+        at_most: false,
+        is: median(&|group| {
+            let odd = group.row(&ours(backend), Layout::SixteenOdd)?;
+            group.ratio(odd, &ours(backend))
+        }),
+    });
+    let fixed = INSTRUCTIONS.map(|(backend, wanted)| Target {
+        what: format!("{}: instructions, empty table", ours(backend)),
+        wanted: wanted as f64,
+        at_most: true,
+        is: costs
+            .iter()
+            .find(|cost| cost.backend == backend)
+            .map(|cost| cost.empty as f64),
+    });
+    let size = Target {
+        what: "bytes of the blob".to_owned(),
+        wanted: BLOB as f64,
+        at_most: true,
+        is: Some(blob as f64),
+    };
+    ratios.chain(seams).chain(fixed).chain([size]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, layout: Layout, rates: [f64; 3]) -> Row {
+        Row {
+            name: name.to_owned(),
+            layout,
+            bytes: 1 << 20,
+            rates: rates.to_vec(),
+        }
+    }
+
+    fn find<'a>(targets: &'a [Target], what: &str) -> &'a Target {
+        targets.iter().find(|target| target.what == what).unwrap()
+    }
+
+    #[test]
+    fn each_backend_has_the_openssl_that_runs_alike() {
+        let others = [Backend::ShaNi, Backend::Avx2, Backend::Portable]
+            .map(|backend| openssl_for(&ours(backend)));
+        assert_eq!(others, [OPENSSL, OPENSSL_WITHOUT, OPENSSL_WITHOUT]);
+    }
+
+    #[test]
+    fn ratios_are_formed_within_a_round() {
+        let group = Group {
+            size: JUDGED,
+            rows: vec![
+                row("ours sha-ni", Layout::One, [10.0, 100.0, 1.0]),
+                row("ours sha-ni", Layout::SixteenOdd, [5.0, 96.0, 1.0]),
+                row("stock 6.1", Layout::One, [2.0, 25.0, 0.2]),
+            ],
+        };
+        let small = Group {
+            size: JUDGED / 2,
+            rows: vec![
+                row("ours sha-ni", Layout::One, [1.0; 3]),
+                row("stock 6.1", Layout::One, [1.0; 3]),
+            ],
+        };
+        let cost = |backend, empty| Cost {
+            cpu: "any",
+            backend,
+            empty,
+            iterations: 0,
+            pages: 0,
+        };
+        let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Portable, 6001)];
+        let targets = targets(&[group, small], &costs, BLOB + 1);
+        let stock = find(&targets, "ours sha-ni / stock 6.1");
+        assert!(stock.is == Some(5.0) && !stock.is_missed());
+        let seams = find(&targets, "ours sha-ni: sixteen, odd / one region");
+        assert!(seams.is == Some(0.96) && seams.is_missed());
+        let absent = find(&targets, "ours avx2 / stock 6.1");
+        assert!(absent.is.is_none() && !absent.is_missed());
+        assert!(find(&targets, "bytes of the blob").is_missed());
+        let fits = find(&targets, "ours sha-ni: instructions, empty table");
+        assert!(fits.is == Some(1500.0) && !fits.is_missed());
+        let large = find(&targets, "ours portable: instructions, empty table");
+        assert!(large.is == Some(6001.0) && large.is_missed());
+    }
+}

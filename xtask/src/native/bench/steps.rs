@@ -1,0 +1,175 @@
+//! The fixed cost: instructions between entry and jump, counted by QEMU.
+//!
+//! With an empty table the debugger steps through every one of them. Sixteen
+//! pages are too many to step through: there, `-icount shift=0` makes the
+//! time-stamp counter count instructions, and the blob's own record says how
+//! many its check took. Both are exact and the same on every machine, and none
+//! says anything about time.
+
+use std::{mem::offset_of, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use purgatory::{sha256::Backend, status::Status};
+use purgatory_tests::cases::{Case, INTACT, Layout, Profile};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    boot::{self, Programs, Ram, case},
+    vm::{
+        gdb::{Debugger, Register},
+        qemu::Run,
+    },
+};
+use blob::load::{Kernel, Loaded, PAGE};
+
+/// How long one count may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Where sixteen pages lie that nobody else uses.
+const PAGES: u64 = 0x0600_0000;
+const BYTES: u64 = 16 * PAGE;
+
+/// Processors of QEMU, one for each backend.
+const PROCESSORS: [&str; 3] = ["max", "max,-sha-ni", "qemu64"];
+
+/// What one processor executed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    pub(super) cpu: &'static str,
+    pub(super) backend: Backend,
+    /// With an empty table; a repeated instruction is one.
+    pub(super) empty: u64,
+    /// The same, each iteration of a repeated instruction counted.
+    pub(super) iterations: u64,
+    /// With sixteen pages to verify.
+    pub(super) pages: u64,
+}
+
+impl Cost {
+    /// Returns what a byte costs beyond the fixed cost.
+    pub(super) fn per_byte(&self) -> f64 {
+        (self.pages - self.empty) as f64 / BYTES as f64
+    }
+}
+
+/// Counts on every processor.
+pub(super) fn count(programs: &Programs) -> Result<Vec<Cost>> {
+    PROCESSORS
+        .into_iter()
+        .map(|cpu| {
+            count_on(cpu, programs).with_context(|| format!("counting instructions on {cpu}"))
+        })
+        .collect()
+}
+
+fn count_on(cpu: &'static str, programs: &Programs) -> Result<Cost> {
+    let (empty, iterations) = Guest::start(cpu, programs, &[])?.step_through()?;
+    let clocked = Guest::start(cpu, programs, &["-icount", "shift=0"])?.run_through()?;
+    let mut guest = Guest::start(cpu, programs, &["-icount", "shift=0"])?;
+    guest.describe_pages()?;
+    let with_pages = guest.run_through()?;
+    Ok(Cost {
+        cpu,
+        backend: with_pages.backend,
+        empty,
+        iterations,
+        pages: empty + with_pages.check - clocked.check,
+    })
+}
+
+/// What the blob's own record says.
+struct Clocked {
+    backend: Backend,
+    /// Ticks of the check.
+    check: u64,
+}
+
+/// A guest that is about to execute the first instruction of the purgatory.
+struct Guest<'a> {
+    debugger: Debugger,
+    loaded: Loaded<'a>,
+    next: u64,
+    // Ends QEMU, then its memory.
+    _run: Run,
+    _ram: Ram,
+}
+
+impl<'a> Guest<'a> {
+    fn start(cpu: &str, programs: &'a Programs, arguments: &[&str]) -> Result<Self> {
+        let case = Case {
+            layout: Layout::Empty,
+            ..INTACT
+        };
+        let profile = Profile::Legacy;
+        let (image, _) = case::prepare(&case, profile, &programs.blob, &programs.payload)?;
+        let plan = image.plan;
+        let (machine, mut ram) =
+            boot::machine("bench", LIMIT, programs, case.machine, case.memory, cpu)?;
+        image.write(&machine.directory().join("image"))?;
+        let run = ram.start(machine.debuggable()?.arg("-S").args(arguments))?;
+        let mut guest = Self {
+            debugger: run.debugger()?,
+            loaded: Loaded::place(&programs.blob, plan.purgatory.start, Kernel::V7_2)?,
+            next: plan.registers[16],
+            _run: run,
+            _ram: ram,
+        };
+        guest.run_to(plan.entry)?;
+        Ok(guest)
+    }
+
+    fn run_to(&mut self, address: u64) -> Result<()> {
+        self.debugger.set_breakpoint(address)?;
+        self.debugger.resume()?;
+        self.debugger.wait_stop()?;
+        let rip = self.debugger.register(Register::Rip)?;
+        ensure!(
+            rip == address,
+            "the guest stopped at {rip:#x}, not {address:#x}"
+        );
+        self.debugger.clear_breakpoint(address)
+    }
+
+    /// Describes the pages and their digest to the blob, as a loader does.
+    fn describe_pages(&mut self) -> Result<()> {
+        let bytes = self.debugger.read(PAGES, BYTES as usize)?;
+        let table: Vec<u8> = (0..16)
+            .flat_map(|page| [PAGES + page * PAGE, PAGE])
+            .flat_map(u64::to_le_bytes)
+            .collect();
+        let regions = self.loaded.symbol_address("purgatory_sha_regions")?;
+        self.debugger.write(regions, &table)?;
+        let digest = self.loaded.symbol_address("purgatory_sha256_digest")?;
+        self.debugger.write(digest, &Sha256::digest(&bytes))
+    }
+
+    /// Steps into the next kernel; returns instructions and iterations.
+    fn step_through(mut self) -> Result<(u64, u64)> {
+        let (mut instructions, mut iterations) = (0, 0);
+        let mut rip = self.debugger.register(Register::Rip)?;
+        while rip != self.next {
+            self.debugger.step()?;
+            let now = self.debugger.register(Register::Rip)?;
+            iterations += 1;
+            // No instruction of the blob jumps to itself.
+            instructions += u64::from(now != rip);
+            rip = now;
+        }
+        Ok((instructions, iterations))
+    }
+
+    fn run_through(mut self) -> Result<Clocked> {
+        self.run_to(self.next)?;
+        let status = self.loaded.symbol_address("purgatory_status")?;
+        let mut word = |offset: usize| {
+            let bytes = self.debugger.read(status + offset as u64, 8)?;
+            let bytes = bytes.first_chunk().context("a short read")?;
+            anyhow::Ok(u64::from_le_bytes(*bytes))
+        };
+        let number = word(offset_of!(Status, backend))? as u32;
+        Ok(Clocked {
+            backend: Backend::from_number(number).context("no backend ran")?,
+            check: word(offset_of!(Status, cycles))?,
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! The shipped bytes on this very processor.
+
+pub(crate) mod bench;
+pub(crate) mod userspace;

@@ -1,0 +1,292 @@
+//! A client of QEMU's gdbstub: reads and changes a guest from outside.
+//!
+//! Only what a test needs: memory, physical or through the page tables,
+//! registers, breakpoints, watchpoints, go and stop. Attaching stops the guest.
+//! It refuses to guess: every answer that is not the expected one is an error.
+use std::io::{BufReader, ErrorKind, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use blob::manifest::hex;
+
+/// Bytes in one memory packet: QEMU's packet limit is 4096 characters of hex.
+const CHUNK: usize = 1024;
+
+/// Registers as numbered by gdb's amd64 target description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Register {
+    Rip = 16,
+}
+
+/// What a watchpoint waits for, as numbered by gdb's `Z` packets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    Write = 2,
+    Read = 3,
+}
+
+/// An attached debugger; the guest is stopped unless [`Debugger::resume`] ran.
+#[derive(Debug)]
+pub(crate) struct Debugger {
+    socket: BufReader<UnixStream>,
+    deadline: Instant,
+}
+
+impl Debugger {
+    /// Attaches to the stub that listens on `path`, which stops the guest.
+    pub(crate) fn attach(path: &Path, deadline: Instant) -> Result<Self> {
+        let socket = UnixStream::connect(path)
+            .with_context(|| format!("no gdbstub on {}", path.display()))?;
+        let mut debugger = Self {
+            socket: BufReader::new(socket),
+            deadline,
+        };
+        debugger.send("?")?;
+        debugger.wait_stop()?;
+        // Older ones tell single registers only to those who know how to read them.
+        debugger.command("qXfer:features:read:target.xml:0,1")?;
+        Ok(debugger)
+    }
+
+    /// Makes memory accesses physical, or subject to the guest's page tables.
+    pub(crate) fn physical(&mut self, physical: bool) -> Result<()> {
+        self.accept(&format!("Qqemu.PhyMemMode:{}", u8::from(physical)))
+    }
+
+    /// Reads memory.
+    pub(crate) fn read(&mut self, address: u64, size: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(size);
+        while bytes.len() < size {
+            let length = CHUNK.min(size - bytes.len());
+            let from = address + bytes.len() as u64;
+            let answer = self.command(&format!("m{from:x},{length:x}"))?;
+            let part = decode(&answer).with_context(|| format!("memory at {from:#x}"))?;
+            ensure!(part.len() == length, "memory at {from:#x}: short answer");
+            bytes.extend(part);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes memory.
+    pub(crate) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
+        let mut to = address;
+        for part in bytes.chunks(CHUNK) {
+            self.accept(&format!("M{to:x},{:x}:{}", part.len(), hex(part)))?;
+            to += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Inverts one bit of memory, `bit` counted from `address`.
+    pub(crate) fn flip(&mut self, address: u64, bit: u64) -> Result<()> {
+        let address = address + bit / 8;
+        let byte = self.read(address, 1)?[0] ^ (1 << (bit % 8));
+        self.write(address, &[byte])
+    }
+
+    /// Reads one register.
+    pub(crate) fn register(&mut self, register: Register) -> Result<u64> {
+        let number = register as usize;
+        let bytes = decode(&self.command(&format!("p{number:x}"))?)?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("{register:?} has no 8 bytes"))?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Changes one register.
+    pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
+        let number = register as usize;
+        self.accept(&format!("P{number:x}={}", hex(&value.to_le_bytes())))
+    }
+
+    /// Stops the guest at each access to the 32-bit word at `address` (virtual).
+    pub(crate) fn set_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
+        self.accept(&format!("Z{},{address:x},4", access as u8))
+    }
+
+    /// Stops it there no longer.
+    pub(crate) fn clear_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
+        self.accept(&format!("z{},{address:x},4", access as u8))
+    }
+
+    /// Plants a hardware breakpoint, which no copy of the code can overwrite.
+    pub(crate) fn set_breakpoint(&mut self, address: u64) -> Result<()> {
+        self.accept(&format!("Z1,{address:x},1"))
+    }
+
+    /// Removes a hardware breakpoint.
+    pub(crate) fn clear_breakpoint(&mut self, address: u64) -> Result<()> {
+        self.accept(&format!("z1,{address:x},1"))
+    }
+
+    /// Lets the guest run.
+    pub(crate) fn resume(&mut self) -> Result<()> {
+        self.send("c")
+    }
+
+    /// Lets the guest execute one instruction, or one iteration of a repeated one.
+    pub(crate) fn step(&mut self) -> Result<()> {
+        self.send("s")?;
+        self.wait_stop()
+    }
+
+    /// Waits until a running guest stops at a breakpoint.
+    pub(crate) fn wait_stop(&mut self) -> Result<()> {
+        let answer = self.receive()?;
+        match answer.as_bytes().first() {
+            Some(b'T' | b'S') => Ok(()),
+            Some(b'W' | b'X') => bail!("QEMU ended while a breakpoint was awaited"),
+            _ => bail!("gdbstub said {answer:?}"),
+        }
+    }
+
+    /// Stops a running guest.
+    pub(crate) fn interrupt(&mut self) -> Result<()> {
+        self.socket.get_mut().write_all(&[3])?;
+        self.wait_stop()
+    }
+
+    fn accept(&mut self, payload: &str) -> Result<()> {
+        let answer = self.command(payload)?;
+        ensure!(
+            answer == "OK",
+            "gdbstub answered {answer:?} to {payload:.40}"
+        );
+        Ok(())
+    }
+
+    /// Returns the answer to a command that the guest stays stopped for. QEMU before
+    /// 8.1 also announces stops that nobody waits for.
+    fn command(&mut self, payload: &str) -> Result<String> {
+        self.send(payload)?;
+        loop {
+            let answer = self.receive()?;
+            if !answer.starts_with('T') {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn send(&mut self, payload: &str) -> Result<()> {
+        let packet = format!("${payload}#{:02x}", checksum(payload.as_bytes()));
+        self.socket
+            .get_mut()
+            .write_all(packet.as_bytes())
+            .context("writing to the gdbstub")
+    }
+
+    /// Reads one packet, past acknowledgements, and acknowledges it.
+    fn receive(&mut self) -> Result<String> {
+        while self.byte()? != b'$' {}
+        let mut payload = Vec::new();
+        loop {
+            match self.byte()? {
+                b'#' => break,
+                byte => payload.push(byte),
+            }
+        }
+        let sum = [self.byte()?, self.byte()?];
+        ensure!(
+            decode(str::from_utf8(&sum)?)? == [checksum(&payload)],
+            "gdbstub sent a packet with a wrong checksum"
+        );
+        self.socket.get_mut().write_all(b"+")?;
+        Ok(String::from_utf8(payload)?)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        if self.socket.buffer().is_empty() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            ensure!(
+                !left.is_zero(),
+                "the gdbstub did not answer before the deadline"
+            );
+            self.socket.get_ref().set_read_timeout(Some(left))?;
+        }
+        let mut byte = [0];
+        match self.socket.read_exact(&mut byte) {
+            Ok(()) => Ok(byte[0]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                bail!("the gdbstub did not answer before the deadline")
+            }
+            Err(error) => Err(error).context("reading from the gdbstub"),
+        }
+    }
+}
+
+fn checksum(payload: &[u8]) -> u8 {
+    payload.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+}
+
+fn decode(hex: &str) -> Result<Vec<u8>> {
+    ensure!(
+        hex.len().is_multiple_of(2) && hex.is_ascii(),
+        "gdbstub answered {hex:?}"
+    );
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16))
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("gdbstub answered {hex:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A debugger whose stub has already said `answers`.
+    fn debugger(answers: &[u8]) -> Result<(Debugger, UnixStream)> {
+        let (ours, mut stub) = UnixStream::pair()?;
+        stub.write_all(answers)?;
+        let socket = BufReader::new(ours);
+        let deadline = Instant::now() + Duration::from_millis(200);
+        Ok((Debugger { socket, deadline }, stub))
+    }
+
+    #[test]
+    fn frames_a_packet_and_reads_past_acknowledgements() -> Result<()> {
+        let (mut debugger, mut stub) = debugger(b"+$OK#9a")?;
+        debugger.physical(true)?;
+        let mut sent = [0; 23];
+        stub.read_exact(&mut sent)?;
+        assert_eq!(&sent, b"$Qqemu.PhyMemMode:1#77+");
+        Ok(())
+    }
+
+    #[test]
+    fn reads_past_stops_that_nobody_waits_for() -> Result<()> {
+        let (mut debugger, _stub) = debugger(b"$T05thread:01;#07$OK#9a")?;
+        debugger.physical(true)
+    }
+
+    #[test]
+    fn refuses_a_wrong_checksum_an_error_and_silence() -> Result<()> {
+        assert!(debugger(b"$OK#9b")?.0.physical(true).is_err());
+        assert!(debugger(b"$E22#a9")?.0.read(0, 1).is_err());
+        let (mut quiet, _stub) = debugger(b"")?;
+        assert!(
+            quiet
+                .wait_stop()
+                .unwrap_err()
+                .to_string()
+                .contains("deadline")
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn decodes_what_it_encodes() -> Result<()> {
+        let bytes = [0x00, 0x7f, 0xff];
+        assert_eq!(decode(&hex(&bytes))?, bytes);
+        assert!(decode("0").is_err());
+        assert!(decode("zz").is_err());
+        Ok(())
+    }
+}

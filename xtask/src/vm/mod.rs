@@ -1,0 +1,6 @@
+//! One virtual machine: QEMU, and the ways to listen to it and to reach into it.
+
+pub(crate) mod channel;
+pub(crate) mod gdb;
+pub(crate) mod qemu;
+pub(crate) mod qmp;
