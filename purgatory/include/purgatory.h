@@ -62,7 +62,7 @@ struct purgatory_entry64_regs {
 extern struct purgatory_entry64_regs entry64_regs;
 
 #define PURGATORY_CONFIG_MAGIC "PURGCONF"
-#define PURGATORY_CONFIG_VERSION 1
+#define PURGATORY_CONFIG_VERSION 2
 
 /* purgatory_config.consoles, a sum of: */
 #define PURGATORY_CONSOLE_PORT 1	/* 8250 UART behind I/O ports */
@@ -70,11 +70,14 @@ extern struct purgatory_entry64_regs entry64_regs;
 #define PURGATORY_CONSOLE_DEBUG 4	/* debug port 0xE9 of QEMU and Bochs */
 #define PURGATORY_CONSOLE_VGA 8		/* VGA text memory at 0xb8000 */
 
-/* purgatory_config.on_refusal, one of: */
+/* purgatory_config.on_refusal and .on_exception, one of: */
 #define PURGATORY_HALT 0	/* stay, for whoever looks */
 #define PURGATORY_RESET 1	/* give the machine back, after the delay */
 
-/* What a tool may set in a finished file; kernels leave it alone. */
+/*
+ * What a tool may set in a finished file; kernels leave it alone. Where magic,
+ * version or size are others than these, the purgatory ignores all of it.
+ */
 struct purgatory_config {
 	uint8_t magic[8];	/* PURGATORY_CONFIG_MAGIC, no NUL */
 	uint32_t version;	/* PURGATORY_CONFIG_VERSION */
@@ -82,9 +85,14 @@ struct purgatory_config {
 	uint32_t consoles;	/* PURGATORY_CONSOLE_* */
 	uint32_t verbosity;	/* 0: speaks only to refuse; 1: also when all is well */
 	uint32_t on_refusal;	/* PURGATORY_HALT or PURGATORY_RESET */
-	uint32_t delay;		/* seconds before a reset */
+	uint32_t refusal_delay;	/* seconds before that reset */
+	uint32_t on_exception;	/* PURGATORY_HALT or PURGATORY_RESET */
+	uint32_t exception_delay;	/* seconds before that reset */
+	uint32_t backend;	/* the only PURGATORY_BACKEND_* to try; 0: all */
+	uint32_t patience;	/* seconds, about, to wait for UARTs in a report */
 	uint16_t uart_port;	/* first port of PURGATORY_CONSOLE_PORT */
-	uint16_t uart_divisor;	/* of 115,200 baud, either UART; 0: as found */
+	uint16_t uart_divisor;	/* of the clock of either UART (1.8432 MHz / 16
+				 * on a PC: 115,200 baud); 0: as found */
 	uint32_t reserved;	/* 0 */
 	uint64_t uart_mmio;	/* address of PURGATORY_CONSOLE_MMIO */
 };
@@ -92,7 +100,7 @@ struct purgatory_config {
 extern struct purgatory_config purgatory_config;
 
 #define PURGATORY_STATUS_MAGIC "PURGSTAT"
-#define PURGATORY_STATUS_VERSION 1
+#define PURGATORY_STATUS_VERSION 2
 
 /* purgatory_status.phase: */
 #define PURGATORY_PHASE_ENTERED 1	/* the entry code ran */
@@ -109,11 +117,13 @@ extern struct purgatory_config purgatory_config;
 #define PURGATORY_VERDICT_BAD_REGION 5	/* a region that cannot be memory */
 #define PURGATORY_VERDICT_EXCEPTION 6
 #define PURGATORY_VERDICT_STACK 7	/* our own stack ran over */
+#define PURGATORY_VERDICT_ASTRAY 8	/* the register image leads out of what was verified */
+#define PURGATORY_VERDICT_DAMAGED 9	/* our own code is not what was built */
 
-/* purgatory_status.backend and the argument of purgatory_verify: */
+/* purgatory_status.backend and the argument of purgatory_verify (2 was AVX2): */
 #define PURGATORY_BACKEND_PORTABLE 1
-#define PURGATORY_BACKEND_AVX2 2
 #define PURGATORY_BACKEND_SHA_NI 3
+#define PURGATORY_BACKEND_SSE2 4
 
 /*
  * The record left behind; each field is valid as soon as it is known. Not in the
@@ -127,14 +137,17 @@ struct purgatory_status {
 	uint32_t verdict;	/* PURGATORY_VERDICT_* */
 	uint32_t backend;	/* PURGATORY_BACKEND_*, 0 before one was chosen */
 	uint32_t region;	/* index of the bad region */
+	uint32_t suspects;	/* bit N: backend N was caught giving a wrong answer */
+	uint32_t doubted;	/* PURGATORY_BACKEND_* whose word was not taken, or 0 */
 	uint64_t bytes;		/* hashed so far */
-	uint64_t cycles;	/* time-stamp counter ticks spent hashing so far */
+	uint64_t cycles;	/* ticks of the clock spent hashing so far, or 0 */
 	uint64_t nmis;		/* non-maskable interrupts seen and returned from */
-	uint64_t vector;	/* of the exception that ended the trip */
-	uint64_t error;		/* its error code */
-	uint64_t rip;		/* where it happened */
-	uint64_t cr2;		/* the address it was about */
+	uint64_t cause;		/* of the exception that ended the trip: its vector */
+	uint64_t code;		/* its error code */
+	uint64_t at;		/* where it happened */
+	uint64_t address;	/* the address it was about, or 0 */
 	uint8_t digest[PURGATORY_DIGEST_SIZE];	/* the one computed */
+	uint8_t doubted_digest[PURGATORY_DIGEST_SIZE];	/* by PURGATORY_BACKEND_* doubted */
 };
 
 extern struct purgatory_status purgatory_status;
@@ -142,7 +155,7 @@ extern struct purgatory_status purgatory_status;
 /*
  * Checks purgatory_sha_regions against purgatory_sha256_digest and fills
  * purgatory_status, without one privileged instruction: it runs in user space
- * as well. The caller vouches that the regions are readable and that the CPU has
+ * as well. The register image is not looked at. The caller vouches that the regions are readable and that the CPU has
  * the backend, with its register state switched on. Not reentrant.
  *
  * Returns 0: they match; 1: refused; 2: there is no such backend.

@@ -1,108 +1,96 @@
-//! A printer for all consoles: text with numbers in it.
+//! The consoles that were configured: a byte goes to every one that still works.
 //!
-//! Not `core::fmt`: its vtables hold absolute addresses, and it costs more than
-//! everything here. Nothing here can panic or allocate.
+//! Every access is guarded and every wait bounded. A console that faults or does
+//! not drain is left alone from then on, and the others go on.
 
-use core::num::NonZero;
+use crate::{
+    abi::{Config, Exported, Region},
+    arch::{self, Bus},
+    config::config,
+    memory,
+    uart::{self, Uart},
+};
 
-use crate::arch::console_byte;
+/// `CONSOLE_` flags of those that still work, and [`OPENED`].
+static LIVE: Exported<u32> = Exported::new(0);
+/// They were taken into use.
+const OPENED: u32 = 1 << 31;
 
-/// Prints text in which each `%` and the letter behind it stand for a number:
-///
-/// | | the number |
-/// |---|---|
-/// | `%u` | in decimal |
-/// | `%x` | in hexadecimal, no more digits than it needs |
-/// | `%w` | in hexadecimal, all sixteen digits |
-/// | `%s` | as the [`letters`] packed into it |
-macro_rules! say {
-    ($format:literal $(, $number:expr)*) => {{
-        const {
-            let numbers: &[&str] = &[$(stringify!($number)),*];
-            assert!($crate::console::places($format) == numbers.len(), "a number for each %");
-        }
-        $crate::console::print($format, &[$($number),*]);
-    }};
-}
-pub(crate) use say;
-
-/// Prints text as it is.
-#[inline(never)]
-pub fn text(text: &str) {
-    print(text, &[]);
+/// What is done with a console.
+#[derive(Clone, Copy)]
+enum Action {
+    Open,
+    Write(u8),
 }
 
-/// Prints text with numbers; through [`say`], which counts them.
+/// Takes the configured consoles into use, once.
+pub(crate) fn open() {
+    if LIVE.read() == 0 {
+        let config = config();
+        uart::wait_at_most(config.patience.read());
+        LIVE.write(config.consoles.read() | OPENED);
+        each(Action::Open);
+    }
+}
+
+/// Writes one byte to every console that still works.
 #[inline(never)]
-pub fn print(format: &str, numbers: &[u64]) {
-    let mut numbers = numbers.iter();
-    let mut bytes = format.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            console_byte(byte);
-            continue;
-        }
-        let value = numbers.next().copied().unwrap_or_default();
-        match bytes.next() {
-            Some(b'u') => number(value, DECIMAL, 1),
-            Some(b'x') => number(value, HEXADECIMAL, 1),
-            Some(b'w') => number(value, HEXADECIMAL, 16),
-            _ => {
-                let mut letters = value;
-                while letters != 0 {
-                    let [letter, ..] = letters.to_le_bytes();
-                    console_byte(letter);
-                    letters >>= 8;
-                }
+pub(crate) fn byte(byte: u8) {
+    each(Action::Write(byte));
+}
+
+/// Uses every live console; one is dead once it faults or is stuck.
+fn each(action: Action) {
+    for place in 0..4 {
+        let console = 1 << place;
+        let live = LIVE.read();
+        if live & console != 0 {
+            LIVE.write(live & !console);
+            if arch::guarded(|| perform(action, console)) == Some(true) {
+                LIVE.write(live);
             }
         }
     }
 }
 
-/// The base of everyday numbers.
-const DECIMAL: NonZero<u64> = NonZero::new(10).unwrap();
-/// The base of addresses and digests.
-pub const HEXADECIMAL: NonZero<u64> = NonZero::new(16).unwrap();
-
-/// Prints a number with at least `least` digits.
-#[inline(never)]
-pub fn number(value: u64, base: NonZero<u64>, least: u32) {
-    let rest = value / base;
-    if rest > 0 || least > 1 {
-        number(rest, base, least.saturating_sub(1));
-    }
-    let [digit, ..] = (value % base).to_le_bytes();
-    console_byte(match digit {
-        0..=9 => digit.wrapping_add(b'0'),
-        _ => digit.wrapping_add(b'a' - 10),
-    });
-}
-
-/// Packs up to eight letters into a number, the first one lowest.
-#[must_use]
-pub const fn letters(text: &str) -> u64 {
-    let mut letters = 0;
-    let mut rest = text.as_bytes();
-    while let [head @ .., last] = rest {
-        letters = letters << 8 | u64::from_le_bytes([*last, 0, 0, 0, 0, 0, 0, 0]);
-        rest = head;
-    }
-    letters
-}
-
-/// Counts the numbers that a format wants, while it is compiled.
-pub(crate) const fn places(format: &str) -> usize {
-    let mut places: usize = 0;
-    let mut rest = format.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        if *byte == b'%' {
-            assert!(
-                matches!(tail, [b'u' | b'x' | b'w' | b's', ..]),
-                "no such place"
-            );
-            places = places.wrapping_add(1);
+/// Does it with one console; false if that is of no use.
+fn perform(action: Action, console: u32) -> bool {
+    let config = config();
+    let uart = match console {
+        Config::CONSOLE_PORT => Uart {
+            bus: Bus::Ports,
+            base: config.uart_port.read().into(),
+        },
+        Config::CONSOLE_MMIO => Uart {
+            bus: Bus::Words,
+            base: config.uart_mmio.read(),
+        },
+        _ => {
+            match action {
+                // 25 empty rows, and the cursor is at the top again.
+                Action::Open if console == Config::CONSOLE_VGA => {
+                    (0..25).for_each(|_| arch::show(console, b'\n'));
+                }
+                Action::Open => (),
+                Action::Write(byte) => arch::show(console, byte),
+            }
+            return true;
         }
-        rest = tail;
+    };
+    match action {
+        Action::Open => {
+            let registers = Region {
+                start: uart.base,
+                len: Uart::SPAN,
+            };
+            // What is to be verified, or runs, is no UART, whatever was configured.
+            if console == Config::CONSOLE_MMIO && memory::is_taken(&registers) {
+                return false;
+            }
+            uart.open(config.uart_divisor.read());
+            true
+        }
+        Action::Write(b'\n') => uart.send(b'\r') && uart.send(b'\n'),
+        Action::Write(byte) => uart.send(byte),
     }
-    places
 }

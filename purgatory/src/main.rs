@@ -12,7 +12,7 @@ use purgatory as _;
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    purgatory::arch::halt()
+    loop {}
 }
 
 #[cfg(not(target_os = "none"))]

@@ -7,62 +7,115 @@
 //! detail begin with the line break, so that each can be the last.
 
 use crate::{
-    abi::{self, CONFIG, Digest, EXPECTED_DIGEST, Exported},
-    arch,
-    console::{HEXADECIMAL, letters, number, print, say, text},
-    memory::{Claim, Flaw},
-    sha256::{Backend, Sha256},
+    abi::{Backend, Digest, EXPECTED_DIGEST, Exported},
+    arch::{self, Usable},
+    console,
+    memory::{self, Claim, Flaw},
+    print::{HEXADECIMAL, letters, number, print, say, text},
+    sha256::Sha256,
     status::STATUS,
-    verify::Refusal,
+    verify::{Refusal, equal},
 };
 
 /// Reports that the image must not be started, and why.
-pub fn refused(refusal: Refusal, backend: Backend) {
-    arch::open_console();
+pub(crate) fn refused(refusal: Refusal) {
+    console::open();
     text("purgatory: refused: ");
-    if let Refusal::BadRegion { index, flaw } = refusal {
-        say!("region %u cannot be memory: ", index.into());
-        text(match flaw {
-            Flaw::StartsAtZero => "it starts at 0",
-            Flaw::Wraps => "start + length wraps",
-            Flaw::TooHigh => "it ends above any address",
-        });
-    } else {
-        text(match refusal {
-            Refusal::TableWiped => "region table wiped",
-            _ => "sha256 mismatch",
-        });
-        digest("\n  computed %w%w%w%w", &STATUS.digest);
-        digest("\n  expected %w%w%w%w", &EXPECTED_DIGEST);
+    match refusal {
+        Refusal::BadRegion { index, flaw } => {
+            say!("region %u cannot be memory: ", index.into());
+            text(match flaw {
+                Flaw::StartsAtZero => "it starts at 0",
+                Flaw::Wraps => "start + length wraps",
+                Flaw::TooHigh => "it ends above any address",
+                Flaw::Ours => "it is the purgatory's own",
+            });
+        }
+        Refusal::EntryAstray(address) => astray("entry", address),
+        Refusal::ArgumentAstray(address) => astray("argument", address),
+        Refusal::Mismatch | Refusal::TableWiped => {
+            text(if matches!(refusal, Refusal::Mismatch) {
+                "sha256 mismatch"
+            } else {
+                "region table wiped"
+            });
+            digest("\n  computed %w%w%w%w", &STATUS.digest.read());
+            digest("\n  expected %w%w%w%w", &EXPECTED_DIGEST.read());
+        }
     }
     say!(
         "\n  %s, %u bytes, %u cycles",
-        name(backend),
+        name(STATUS.backend.read()),
         STATUS.bytes.read(),
         STATUS.cycles.read()
     );
-    regions(backend);
+    if STATUS.doubted.read() != 0 {
+        doubted();
+    }
+    regions();
     text("\n");
 }
 
+/// Tells whether both backends that hashed found the same.
+#[inline(never)]
+pub(crate) fn agree() -> bool {
+    equal(&STATUS.doubted_digest.read(), &STATUS.digest.read())
+}
+
+/// Reports that an image is started against the word of a backend.
+pub(crate) fn overruled() {
+    console::open();
+    text("purgatory: verified, by portable code only");
+    doubted();
+    text("\n");
+}
+
+/// Says what the backend found whose word was not taken.
+#[inline(never)]
+fn doubted() {
+    let name = name(STATUS.doubted.read());
+    if agree() {
+        return say!("; %s agrees", name);
+    }
+    say!("\n  %s ", name);
+    if equal(&STATUS.doubted_digest.read(), &[0; 4]) {
+        text("ended in an exception");
+    } else {
+        digest("computed %w%w%w%w", &STATUS.doubted_digest.read());
+    }
+}
+
+/// Says which part of the register image leads nowhere.
+#[inline(never)]
+fn astray(what: &str, address: u64) {
+    text("the next kernel's ");
+    text(what);
+    say!(" 0x%x is in no region", address);
+}
+
+/// Reports that our own bytes are not those that were built.
+pub(crate) fn damaged() {
+    console::open();
+    text("purgatory: refused: its own code is damaged\n");
+}
+
 /// Reports that the purgatory's own stack ran over.
-pub fn overflowed() {
-    arch::open_console();
+pub(crate) fn overflowed() {
+    console::open();
     text("purgatory: refused: its own stack overflowed\n");
 }
 
 /// Names the claims of the loader that include an address.
-pub fn claims_around(address: u64) {
-    abi::loaded_image()
+pub(crate) fn claims_around(address: u64) {
+    memory::loaded_image()
         .claims()
-        .filter(|claim| address.wrapping_sub(claim.region().start) < claim.region().len)
+        .filter(|claim| claim.region().holds(address))
         .for_each(describe);
 }
 
 /// Announces what the machine does next: halt, or reset after some seconds.
-pub fn ending() {
-    let delay = CONFIG.delay.read();
-    if !CONFIG.resets() {
+pub(crate) fn ending(resets: bool, delay: u32) {
+    if !resets {
         text("purgatory: halted\n");
     } else if delay == 0 {
         text("purgatory: resetting\n");
@@ -72,14 +125,14 @@ pub fn ending() {
 }
 
 #[inline(never)]
-fn digest(format: &str, digest: &Exported<Digest>) {
-    print(format, &digest.read().map(u64::from_be));
+fn digest(format: &str, digest: &Digest) {
+    print(format, &digest.map(u64::from_be));
 }
 
 /// Lists the regions in use, then their fingerprints, four a line: the first 4
 /// bytes of a region's own SHA-256.
-fn regions(backend: Backend) {
-    let image = abi::loaded_image();
+fn regions() {
+    let image = memory::loaded_image();
     image.claims().for_each(describe);
     image.claims().enumerate().for_each(|(column, claim)| {
         text(if column.is_multiple_of(4) {
@@ -88,18 +141,13 @@ fn regions(backend: Backend) {
             ""
         });
         say!(" %u ", claim.index.into());
-        let mut fingerprint = None;
-        arch::guarded(|| {
-            if let Some(memory) = claim.memory() {
-                let mut hash = Sha256::new(backend);
-                hash.update(memory);
-                let [first, ..] = hash.finish();
-                fingerprint = Some(u64::from_be(first) >> 32);
-            }
-        });
-        match fingerprint {
-            Some(value) => number(value, HEXADECIMAL, 8),
-            None => text("unreadable"),
+        if let Some(memory) = claim.readable() {
+            let mut hash = Sha256::new(Usable::PORTABLE);
+            hash.update(memory);
+            let [first, ..] = hash.finish();
+            number(u64::from_be(first) >> 32, HEXADECIMAL, 8);
+        } else {
+            text("unreadable");
         }
     });
 }
@@ -116,11 +164,11 @@ fn describe(claim: Claim<'_>) {
     );
 }
 
-const fn name(backend: Backend) -> u64 {
-    match backend {
-        Backend::Portable => const { letters(Backend::Portable.name()) },
-        Backend::Avx2 => const { letters(Backend::Avx2.name()) },
-        Backend::ShaNi => const { letters(Backend::ShaNi.name()) },
+fn name(number: u32) -> u64 {
+    match Backend::from_number(number) {
+        Some(Backend::Portable) | None => const { letters(Backend::Portable.name()) },
+        Some(Backend::ShaNi) => const { letters(Backend::ShaNi.name()) },
+        Some(Backend::Sse2) => const { letters(Backend::Sse2.name()) },
     }
 }
 
@@ -128,6 +176,8 @@ const fn name(backend: Backend) -> u64 {
 static RATE: Exported<u64> = Exported::new(0);
 /// When the next line on progress is due; 0 never.
 static DUE: Exported<u64> = Exported::new(0);
+/// The clock when it was last looked at.
+static LAST: Exported<u64> = Exported::new(0);
 
 /// Checks that take less are not worth a line in between, in us.
 const SHORT: u64 = 2_000_000;
@@ -135,37 +185,49 @@ const SHORT: u64 = 2_000_000;
 const INTERVAL: u64 = 1_000_000;
 
 /// Says that the purgatory was entered.
-pub fn begin() {
-    arch::open_console();
+pub(crate) fn begin() {
+    console::open();
     text("purgatory: verifying\n");
     if let Some(rate) = arch::cycles_per_microsecond() {
         RATE.write(rate);
-        due_in(SHORT);
+        due_in(arch::cycles(), SHORT);
     }
 }
 
-/// Says about once a second how many bytes are done, if [`begin`] spoke, too.
-pub fn progress(bytes: u64) {
-    let due = DUE.read();
-    if due != 0 && arch::cycles() > due {
+/// Looks at the clock; returns how long ago it last did.
+pub(crate) fn time_passes() -> u64 {
+    let now = arch::cycles();
+    now.wrapping_sub(LAST.replace(now))
+}
+
+/// Notes what was done until now; says about once a second how many bytes, if
+/// [`begin`] spoke, too.
+pub(crate) fn progress(bytes: u64) {
+    let passed = time_passes();
+    STATUS.bytes.write(bytes);
+    STATUS
+        .cycles
+        .write(STATUS.cycles.read().wrapping_add(passed));
+    let (due, now) = (DUE.read(), LAST.read());
+    if due != 0 && now > due {
         say!("purgatory: %u MiB verified\n", bytes >> 20);
-        due_in(INTERVAL);
+        due_in(now, INTERVAL);
     }
 }
 
-fn due_in(microseconds: u64) {
+fn due_in(now: u64, microseconds: u64) {
     let span = RATE.read().wrapping_mul(microseconds);
-    DUE.write(arch::cycles().wrapping_add(span));
+    DUE.write(now.wrapping_add(span));
 }
 
-/// Says what was verified, and how fast.
-pub fn end(backend: Backend) {
+/// Says what was verified, and how fast; and what did not work.
+pub(crate) fn end() {
     let bytes = STATUS.bytes.read();
     let cycles = STATUS.cycles.read();
     say!(
         "purgatory: verified %u bytes with %s in ",
         bytes,
-        name(backend)
+        name(STATUS.backend.read())
     );
     if let Some(time) = cycles.checked_div(RATE.read()) {
         // Bytes in a microsecond are megabytes in a second.
@@ -177,5 +239,12 @@ pub fn end(backend: Backend) {
     let nmis = STATUS.nmis.read();
     if nmis > 0 {
         say!("purgatory: NMIs: %u\n", nmis);
+    }
+    let suspects = STATUS.suspects.read();
+    if suspects > 0 {
+        say!(
+            "purgatory: backends that do not work: 0x%x\n",
+            suspects.into()
+        );
     }
 }

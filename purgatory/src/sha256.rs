@@ -3,62 +3,21 @@
 //! Whole blocks are hashed where they lie. Only the bytes around a seam between
 //! two pieces are ever copied.
 
-use core::{hint::black_box, slice};
+use core::slice;
 
-use crate::{abi::Digest, arch, memory::wide};
+use crate::{
+    abi::Digest,
+    arch::{self, BLOCK, Usable},
+    memory::wide,
+};
 
-#[cfg(all(
-    target_os = "none",
-    not(all(sha2_backend = "soft", sha2_backend_soft = "compact"))
-))]
-compile_error!(
-    "the blob needs `--cfg sha2_backend=\"soft\" --cfg sha2_backend_soft=\"compact\"`: \
-     build it with `cargo xtask build`"
-);
-
-/// Bytes that one call of the compression function takes in.
-pub const BLOCK: usize = 64;
-
-/// Who computes the compression function; the number is part of the ABI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// Plain integer code; runs everywhere.
-    Portable,
-    /// AVX2 message schedule, BMI2 rounds.
-    Avx2,
-    /// The CPU's own SHA-256 instructions.
-    ShaNi,
-}
-
-impl Backend {
-    /// Returns the backend behind an ABI number, if this architecture has it.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<Self> {
-        arch::BACKENDS
-            .iter()
-            .copied()
-            .find(|backend| backend.number() == number)
+/// Lays the words of a state out as a digest.
+#[expect(clippy::as_conversions, reason = "no lossless From in constants")]
+const fn digest([a, b, c, d, e, f, g, h]: [u32; 8]) -> Digest {
+    const fn word(high: u32, low: u32) -> u64 {
+        ((high as u64) << 32 | low as u64).to_be()
     }
-
-    /// Returns its name, as reports and tools spell it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::ShaNi => "sha-ni",
-        }
-    }
-
-    /// Returns the ABI number.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        match self {
-            Self::Portable => 1,
-            Self::Avx2 => 2,
-            Self::ShaNi => 3,
-        }
-    }
+    [word(a, b), word(c, d), word(e, f), word(g, h)]
 }
 
 /// Initial hash value, FIPS 180-4 section 5.3.3.
@@ -75,7 +34,7 @@ const INITIAL: [u32; 8] = [
 
 /// A hash in progress.
 pub struct Sha256 {
-    backend: Backend,
+    backend: Usable,
     state: [u32; 8],
     /// Bytes so far.
     length: u64,
@@ -88,7 +47,7 @@ impl Sha256 {
     // Called in two places, like the next two; inlined, it costs 0.1 KB.
     #[inline(never)]
     #[must_use]
-    pub const fn new(backend: Backend) -> Self {
+    pub const fn new(backend: Usable) -> Self {
         Self {
             backend,
             state: INITIAL,
@@ -134,9 +93,7 @@ impl Sha256 {
             *end = self.length.wrapping_mul(8).to_be_bytes();
         }
         self.flush();
-        let word = |high, low| (u64::from(high) << 32 | u64::from(low)).to_be();
-        let [a, b, c, d, e, f, g, h]: [u32; 8] = self.state;
-        [word(a, b), word(c, d), word(e, f), word(g, h)]
+        digest(self.state)
     }
 
     /// How much of the partial block is in use.
@@ -166,10 +123,29 @@ impl Sha256 {
     }
 }
 
-/// The portable compression function.
-pub fn compress_portable(state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
-    let compress: fn(&mut [u32; 8], &[[u8; BLOCK]]) = sha2::block_api::compress256;
-    // Called where the compiler cannot see it, because what it inlines into code
-    // that is built for size it also builds for size.
-    black_box(compress)(state, blocks);
+/// Chooses the fastest backend, or the only one that was asked for, by what it does
+/// with a message whose digest is known.
+pub(crate) fn fastest(asked: u32) -> Usable {
+    arch::BACKENDS
+        .iter()
+        .filter(|backend| asked == 0 || asked == backend.number())
+        .find_map(|backend| Usable::tried(*backend, answers_right))
+        .unwrap_or(Usable::PORTABLE)
+}
+
+/// Tells whether a backend finds the digest of the example of FIPS 180-2, appendix B.1.
+fn answers_right(backend: Usable) -> bool {
+    const ANSWER: Digest = digest([
+        0xba78_16bf,
+        0x8f01_cfea,
+        0x4141_40de,
+        0x5dae_2223,
+        0xb003_61a3,
+        0x9617_7a9c,
+        0xb410_ff61,
+        0xf200_15ad,
+    ]);
+    let mut message = Sha256::new(backend);
+    message.update(b"abc");
+    message.finish() == ANSWER
 }

@@ -3,17 +3,14 @@
 //! A debugger, a QEMU monitor or a dump tool finds it by its magic and reads how
 //! far the purgatory came, even where no console was.
 
-use crate::{
-    abi::{Digest, Exported},
-    sha256::Backend,
-    verify::{Outcome, Refusal},
-};
+use crate::abi::{Backend, Digest, Exported};
 
 /// How far the trip came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Phase {
     /// The entry code ran.
-    Entered,
+    Entered = 1,
     /// Regions are being hashed.
     Verifying,
     /// The image was verified; the jump is next.
@@ -25,122 +22,186 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them, in the order of the trip.
+    pub const ALL: [Self; 5] = [
+        Self::Entered,
+        Self::Verifying,
+        Self::Leaving,
+        Self::Refused,
+        Self::Faulted,
+    ];
+
     /// Returns the number in the record.
+    #[expect(clippy::as_conversions, reason = "the discriminant is that number")]
     #[must_use]
     pub const fn number(self) -> u32 {
-        match self {
-            Self::Entered => 1,
-            Self::Verifying => 2,
-            Self::Leaving => 3,
-            Self::Refused => 4,
-            Self::Faulted => 5,
-        }
+        self as u32
     }
 }
 
-/// Version 1 of the record. Every field is a cell of its own: it is read from
+/// What was found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Verdict {
+    /// Nothing yet.
+    None,
+    /// The image is what was loaded.
+    Match,
+    /// The table is empty, and the digest is that of nothing.
+    Nothing,
+    /// It hashes to something else.
+    Mismatch,
+    /// The table is empty, but the digest is another one.
+    TableWiped,
+    /// A region cannot be what is to be verified.
+    BadRegion,
+    /// An exception.
+    Exception,
+    /// Our own stack ran over.
+    StackOverflow,
+    /// The register image leads out of what was verified.
+    Astray,
+    /// Our own bytes are not those that were built.
+    Damaged,
+}
+
+impl Verdict {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::None,
+        Self::Match,
+        Self::Nothing,
+        Self::Mismatch,
+        Self::TableWiped,
+        Self::BadRegion,
+        Self::Exception,
+        Self::StackOverflow,
+        Self::Astray,
+        Self::Damaged,
+    ];
+
+    /// Returns the number in the record.
+    #[expect(clippy::as_conversions, reason = "the discriminant is that number")]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// Version 2 of the record. Every field is a cell of its own: it is read from
 /// outside at any moment, so each value lands as soon as it is known.
 #[repr(C)]
 pub struct Status {
-    /// [`Status::MAGIC`].
-    pub magic: Exported<[u8; 8]>,
+    /// [`Status::MAGIC`], its bytes as they lie in memory.
+    pub magic: Exported<u64>,
     /// [`Status::VERSION`].
     pub version: Exported<u32>,
     /// Size of this structure in bytes.
     pub size: Exported<u32>,
     /// A [`Phase`] number.
     pub phase: Exported<u32>,
-    /// 0 none yet, 1 match, 2 nothing to check, 3 mismatch, 4 table wiped,
-    /// 5 bad region, 6 exception, 7 stack overflow.
+    /// A [`Verdict`] number.
     pub verdict: Exported<u32>,
     /// A [`Backend`] number, 0 before one was chosen.
     pub backend: Exported<u32>,
     /// Index of the bad region.
     pub region: Exported<u32>,
+    /// Backends that were caught: bit N is set if number N gave a wrong answer or
+    /// ended in an exception while it hashed.
+    pub suspects: Exported<u32>,
+    /// The backend whose word was not taken, because it spoke against the image or
+    /// ended in an exception; 0 if there was none.
+    pub doubted: Exported<u32>,
     /// Bytes hashed so far.
     pub bytes: Exported<u64>,
-    /// Time-stamp counter ticks spent hashing so far.
+    /// Ticks of [`crate::arch::cycles`] spent hashing so far; 0 without a counter.
     pub cycles: Exported<u64>,
     /// Non-maskable interrupts seen and returned from.
     pub nmis: Exported<u64>,
-    /// Vector of the exception that ended the trip.
-    pub vector: Exported<u64>,
+    /// What the exception was that ended the trip: its vector.
+    pub cause: Exported<u64>,
     /// Its error code.
-    pub error: Exported<u64>,
+    pub code: Exported<u64>,
     /// Where it happened.
-    pub rip: Exported<u64>,
+    pub at: Exported<u64>,
     /// The address it was about.
-    pub cr2: Exported<u64>,
+    pub address: Exported<u64>,
     /// The digest computed.
     pub digest: Exported<Digest>,
+    /// The one that [`Status::doubted`] computed, zeros if it did not come to one.
+    pub doubted_digest: Exported<Digest>,
 }
 
 impl Status {
     /// The first bytes of the record.
     pub const MAGIC: [u8; 8] = *b"PURGSTAT";
     /// The layout described here.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
+    /// Its size in bytes.
+    pub const SIZE: u32 = 160;
 
     /// Begins the record: it is one as soon as it has the magic, which goes last.
     #[inline(never)]
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.version.write(Self::VERSION);
-        self.size.write(120);
+        self.size.write(Self::SIZE);
         self.enter(Phase::Entered);
-        self.magic.write(Self::MAGIC);
+        self.magic.write(u64::from_ne_bytes(Self::MAGIC));
     }
 
     /// Notes how far the trip came.
-    pub fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.phase.write(phase.number());
     }
 
     /// Notes the start of a check.
-    pub fn begin(&self, backend: Backend) {
+    pub(crate) fn begin(&self, backend: Backend) {
         self.enter(Phase::Verifying);
         self.backend.write(backend.number());
-        self.verdict.write(0);
+        self.verdict.write(Verdict::None.number());
         self.bytes.write(0);
         self.cycles.write(0);
         self.region.write(0);
+        self.digest.write([0; 4]);
     }
 
-    /// Notes that our own stack ran over: nothing computed on it can be trusted.
-    pub fn overflowed(&self) {
-        self.enter(Phase::Refused);
-        self.verdict.write(7);
+    /// Notes what was found out; all but the good news is a refusal.
+    pub(crate) fn conclude(&self, verdict: Verdict) {
+        if !matches!(verdict, Verdict::Match | Verdict::Nothing) {
+            self.enter(Phase::Refused);
+        }
+        self.verdict.write(verdict.number());
+    }
+
+    /// Notes that a backend was caught.
+    pub(crate) fn suspect(&self, number: u32) {
+        let bit = 1_u32.wrapping_shl(number);
+        self.suspects.write(self.suspects.read() | bit);
+    }
+
+    /// Notes that the last check is to be done again, by another backend.
+    pub(crate) fn doubt(&self) {
+        self.doubted.write(self.backend.read());
+        self.doubted_digest.write(self.digest.read());
+    }
+
+    /// Notes an interrupt that was returned from.
+    pub(crate) fn interrupted(&self) {
+        self.nmis.write(self.nmis.read().wrapping_add(1));
     }
 
     /// Notes the exception that ends the trip.
-    pub fn faulted(&self, vector: u64, error: u64, rip: u64, cr2: u64) {
-        self.vector.write(vector);
-        self.error.write(error);
-        self.rip.write(rip);
-        self.cr2.write(cr2);
-        self.verdict.write(6);
+    pub(crate) fn faulted(&self, cause: u64, code: u64, at: u64, address: u64) {
+        self.cause.write(cause);
+        self.code.write(code);
+        self.at.write(at);
+        self.address.write(address);
+        self.verdict.write(Verdict::Exception.number());
         self.enter(Phase::Faulted);
-    }
-
-    /// Notes how a check ended.
-    pub fn conclude(&self, outcome: &Outcome) {
-        self.digest.write(outcome.computed);
-        if outcome.verdict.is_err() {
-            self.enter(Phase::Refused);
-        }
-        self.verdict.write(match outcome.verdict {
-            Ok(()) if outcome.bytes > 0 => 1,
-            Ok(()) => 2,
-            Err(Refusal::Mismatch) => 3,
-            Err(Refusal::TableWiped) => 4,
-            Err(Refusal::BadRegion { index, .. }) => {
-                self.region.write(index);
-                5
-            }
-        });
     }
 }
 
-const _: () = assert!(size_of::<Status>() == 120);
+const _: () = assert!(size_of::<Status>() == 160 && Status::SIZE == 160);
 
 /// The record itself: zeros in memory until [`Status::open`], and not in the file.
 #[cfg_attr(
@@ -151,19 +212,99 @@ const _: () = assert!(size_of::<Status>() == 120);
 #[cfg_attr(target_os = "none", unsafe(link_section = ".bss.exported.status"))]
 #[used]
 pub static STATUS: Status = Status {
-    magic: Exported::new([0; 8]),
+    magic: Exported::new(0),
     version: Exported::new(0),
     size: Exported::new(0),
     phase: Exported::new(0),
     verdict: Exported::new(0),
     backend: Exported::new(0),
     region: Exported::new(0),
+    suspects: Exported::new(0),
+    doubted: Exported::new(0),
     bytes: Exported::new(0),
     cycles: Exported::new(0),
     nmis: Exported::new(0),
-    vector: Exported::new(0),
-    error: Exported::new(0),
-    rip: Exported::new(0),
-    cr2: Exported::new(0),
+    cause: Exported::new(0),
+    code: Exported::new(0),
+    at: Exported::new(0),
+    address: Exported::new(0),
     digest: Exported::new([0; 4]),
+    doubted_digest: Exported::new([0; 4]),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn status() -> Status {
+        Status {
+            magic: Exported::new(0),
+            version: Exported::new(0),
+            size: Exported::new(0),
+            phase: Exported::new(0),
+            verdict: Exported::new(7),
+            backend: Exported::new(0),
+            region: Exported::new(7),
+            suspects: Exported::new(0),
+            doubted: Exported::new(0),
+            bytes: Exported::new(7),
+            cycles: Exported::new(7),
+            nmis: Exported::new(0),
+            cause: Exported::new(0),
+            code: Exported::new(0),
+            at: Exported::new(0),
+            address: Exported::new(0),
+            digest: Exported::new([7; 4]),
+            doubted_digest: Exported::new([0; 4]),
+        }
+    }
+
+    #[test]
+    fn a_check_begins_with_nothing_of_the_last_one() {
+        let status = status();
+        status.begin(Backend::ShaNi);
+        let words = [&status.verdict, &status.region].map(Exported::read);
+        let longs = [&status.bytes, &status.cycles].map(Exported::read);
+        assert_eq!(
+            (words, longs, status.digest.read()),
+            ([0; 2], [0; 2], [0; 4])
+        );
+        assert_eq!(status.phase.read(), Phase::Verifying.number());
+        assert_eq!(status.backend.read(), Backend::ShaNi.number());
+    }
+
+    #[test]
+    fn tells_what_ended_the_trip() {
+        let status = status();
+        let ended = || (status.phase.read(), status.verdict.read());
+        status.faulted(14, 2, 0x1234, 0x7000);
+        let about = [&status.cause, &status.code, &status.at, &status.address];
+        assert_eq!(about.map(Exported::read), [14, 2, 0x1234, 0x7000]);
+        assert_eq!(ended(), (5, 6));
+        for verdict in Verdict::ALL {
+            status.enter(Phase::Verifying);
+            status.conclude(verdict);
+            let fine = matches!(verdict, Verdict::Match | Verdict::Nothing);
+            let phase = if fine {
+                Phase::Verifying
+            } else {
+                Phase::Refused
+            };
+            assert_eq!(ended(), (phase.number(), verdict.number()));
+        }
+    }
+
+    #[test]
+    fn keeps_what_a_doubted_backend_found() {
+        let status = status();
+        status.begin(Backend::ShaNi);
+        status.digest.write([1, 2, 3, 4]);
+        status.doubt();
+        status.begin(Backend::Portable);
+        status.suspect(status.doubted.read());
+        status.suspect(Backend::Sse2.number());
+        assert_eq!(status.doubted.read(), 3);
+        assert_eq!(status.doubted_digest.read(), [1, 2, 3, 4]);
+        assert_eq!(status.suspects.read(), 1 << 3 | 1 << 4);
+    }
+}

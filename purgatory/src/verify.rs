@@ -4,19 +4,26 @@
 //! tests, in user space and between two kernels.
 
 use crate::{
-    abi::Digest,
+    abi::{Digest, Handoff},
+    arch::Usable,
     memory::{Flaw, Image, wide},
-    sha256::{Backend, Sha256},
+    sha256::Sha256,
+    status::Verdict,
 };
 
 /// How many bytes are hashed between two reports of progress.
 const STRIDE: usize = 1 << 20;
 
+/// The proof that an image was verified: what starts the next kernel wants it, and
+/// only [`verify`] makes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verified(());
+
 /// What a check found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether the image may be started.
-    pub verdict: Result<(), Refusal>,
+    pub verdict: Result<Verified, Refusal>,
     /// Bytes hashed; 0 when the loader recorded nothing to check, as Linux 7.3
     /// does for images that were never copied.
     pub bytes: u64,
@@ -31,27 +38,46 @@ pub enum Refusal {
     Mismatch,
     /// The table is empty, but the digest is not the one of an empty message.
     TableWiped,
-    /// A region cannot be memory.
+    /// A region cannot be what is to be verified.
     BadRegion {
         /// Its index in the table.
         index: u32,
         /// What is wrong with it.
         flaw: Flaw,
     },
+    /// The next kernel would be entered here, in no region.
+    EntryAstray(u64),
+    /// The next kernel would be handed this address, in no region.
+    ArgumentAstray(u64),
 }
 
-/// Hashes every region of `image` in table order and compares with `expected`.
+impl Refusal {
+    /// Returns what the record calls it.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        match self {
+            Self::Mismatch => Verdict::Mismatch,
+            Self::TableWiped => Verdict::TableWiped,
+            Self::BadRegion { .. } => Verdict::BadRegion,
+            Self::EntryAstray(_) | Self::ArgumentAstray(_) => Verdict::Astray,
+        }
+    }
+}
+
+/// Hashes every region of `image` in table order and compares with `expected`; then
+/// `handoff`, which nothing else protects, has to lead into it.
 ///
 /// `progress` learns the bytes hashed so far, about once per MiB.
 #[inline(never)]
 pub fn verify(
     image: &Image<'_>,
     expected: &Digest,
-    backend: Backend,
+    handoff: Option<Handoff>,
+    backend: Usable,
     progress: fn(u64),
 ) -> Outcome {
     let mut outcome = Outcome {
-        verdict: Ok(()),
+        verdict: Ok(Verified(())),
         bytes: 0,
         computed: [0; 4],
     };
@@ -73,17 +99,28 @@ pub fn verify(
         }
     }
     outcome.computed = message.finish();
+    let nothing = outcome.bytes == 0;
     if !equal(&outcome.computed, expected) {
-        outcome.verdict = Err(match outcome.bytes {
-            0 => Refusal::TableWiped,
-            _ => Refusal::Mismatch,
+        outcome.verdict = Err(if nothing {
+            Refusal::TableWiped
+        } else {
+            Refusal::Mismatch
         });
+    } else if let Some(Handoff { entry, argument }) = handoff
+        && !nothing
+    {
+        if !image.holds(entry) {
+            outcome.verdict = Err(Refusal::EntryAstray(entry));
+        } else if argument != 0 && !image.holds(argument) {
+            outcome.verdict = Err(Refusal::ArgumentAstray(argument));
+        }
     }
     outcome
 }
 
 /// Compares all of both.
-fn equal(one: &Digest, other: &Digest) -> bool {
+#[inline(never)]
+pub(crate) fn equal(one: &Digest, other: &Digest) -> bool {
     let differ = |difference, (a, b): (&u64, &u64)| difference | (a ^ b);
     one.iter().zip(other).fold(0, differ) == 0
 }

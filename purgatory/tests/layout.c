@@ -50,7 +50,11 @@ int main(void)
 	FIELD(purgatory_config, consoles);
 	FIELD(purgatory_config, verbosity);
 	FIELD(purgatory_config, on_refusal);
-	FIELD(purgatory_config, delay);
+	FIELD(purgatory_config, refusal_delay);
+	FIELD(purgatory_config, on_exception);
+	FIELD(purgatory_config, exception_delay);
+	FIELD(purgatory_config, backend);
+	FIELD(purgatory_config, patience);
 	FIELD(purgatory_config, uart_port);
 	FIELD(purgatory_config, uart_divisor);
 	FIELD(purgatory_config, reserved);
@@ -64,14 +68,17 @@ int main(void)
 	FIELD(purgatory_status, verdict);
 	FIELD(purgatory_status, backend);
 	FIELD(purgatory_status, region);
+	FIELD(purgatory_status, suspects);
+	FIELD(purgatory_status, doubted);
 	FIELD(purgatory_status, bytes);
 	FIELD(purgatory_status, cycles);
 	FIELD(purgatory_status, nmis);
-	FIELD(purgatory_status, vector);
-	FIELD(purgatory_status, error);
-	FIELD(purgatory_status, rip);
-	FIELD(purgatory_status, cr2);
+	FIELD(purgatory_status, cause);
+	FIELD(purgatory_status, code);
+	FIELD(purgatory_status, at);
+	FIELD(purgatory_status, address);
 	FIELD(purgatory_status, digest);
+	FIELD(purgatory_status, doubted_digest);
 
 	TABLE(purgatory_sha_regions);
 	TABLE(purgatory_sha256_digest);
@@ -104,7 +111,9 @@ int main(void)
 	NUMBER(PURGATORY_VERDICT_EXCEPTION);
 	NUMBER(PURGATORY_VERDICT_STACK);
 	NUMBER(PURGATORY_BACKEND_PORTABLE);
-	NUMBER(PURGATORY_BACKEND_AVX2);
+	NUMBER(PURGATORY_VERDICT_ASTRAY);
+	NUMBER(PURGATORY_VERDICT_DAMAGED);
 	NUMBER(PURGATORY_BACKEND_SHA_NI);
+	NUMBER(PURGATORY_BACKEND_SSE2);
 	return 0;
 }

@@ -9,12 +9,13 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use purgatory::{
-    abi::{Digest, EXPECTED_DIGEST, Exported, REGION_COUNT, REGIONS, Region, Regions},
-    arch::{ADDRESS_LIMIT, BACKENDS},
+    abi::{
+        Backend, Digest, EXPECTED_DIGEST, Handoff, Imported, REGION_COUNT, REGIONS, Region, Regions,
+    },
+    arch::{ADDRESS_LIMIT, BACKENDS, Usable},
     memory::{Flaw, Image},
     purgatory_verify,
-    sha256::Backend,
-    status::{Phase, STATUS, Status},
+    status::{Phase, STATUS, Status, Verdict},
     verify::{Outcome, Refusal, verify},
 };
 use sha2::{Digest as _, Sha256};
@@ -56,22 +57,31 @@ thread_local! {
 
 /// Checks a table whose plausible regions are memory of this process.
 fn check(regions: Regions, expected: &Digest) -> Outcome {
+    check_handoff(regions, expected, None)
+}
+
+fn check_handoff(regions: Regions, expected: &Digest, handoff: Option<Handoff>) -> Outcome {
     TOLD.take();
-    let table = regions.map(Exported::new);
+    let table = regions.map(Imported::new);
     // SAFETY: the callers' tables describe memory that lives until they have the
     // answer; regions that are none are refused before they are read.
     let image = unsafe { Image::new(&table) };
-    verify(&image, expected, Backend::Portable, |bytes| {
+    verify(&image, expected, handoff, Usable::PORTABLE, |bytes| {
         TOLD.with_borrow_mut(|told| told.push(bytes));
     })
 }
 
-const fn ended(verdict: Result<(), Refusal>, bytes: u64, computed: Digest) -> Outcome {
-    Outcome {
-        verdict,
-        bytes,
-        computed,
-    }
+/// What of an outcome can be written down: nobody but `verify` makes a [`Verified`].
+///
+/// [`Verified`]: purgatory::verify::Verified
+type Ended = (Result<(), Refusal>, u64, Digest);
+
+const fn ended(verdict: Result<(), Refusal>, bytes: u64, computed: Digest) -> Ended {
+    (verdict, bytes, computed)
+}
+
+fn seen(outcome: Outcome) -> Ended {
+    (outcome.verdict.map(drop), outcome.bytes, outcome.computed)
 }
 
 fn accepted(regions: Regions, expected: &Digest) -> bool {
@@ -93,7 +103,7 @@ fn accepts_the_image_that_was_loaded() {
     let memory = memory();
     let digest = digest(pieces(&memory));
     assert_eq!(
-        check(table(pieces(&memory)), &digest),
+        seen(check(table(pieces(&memory)), &digest)),
         ended(Ok(()), 200, digest)
     );
 }
@@ -105,7 +115,7 @@ fn refuses_one_flipped_bit_anywhere() {
     for bit in 0..memory.len() * 8 {
         memory[bit / 8] ^= 1 << (bit % 8);
         let computed = digest(pieces(&memory));
-        let found = check(table(pieces(&memory)), &expected);
+        let found = seen(check(table(pieces(&memory)), &expected));
         assert_eq!(found, ended(Err(Refusal::Mismatch), 200, computed));
         memory[bit / 8] ^= 1 << (bit % 8);
     }
@@ -123,7 +133,7 @@ fn compares_every_bit_of_the_digest() {
             for bit in bits {
                 flip(&mut expected, *bit);
             }
-            let found = check(table(pieces(&memory)), &expected);
+            let found = seen(check(table(pieces(&memory)), &expected));
             assert_eq!(found, ended(Err(Refusal::Mismatch), 200, computed));
         }
     }
@@ -158,7 +168,7 @@ fn refuses_a_region_that_cannot_be_memory() {
             let mut regions = [region(&good); REGION_COUNT];
             regions[index as usize] = Region { start, len };
             assert_eq!(
-                check(regions, &[0; 4]),
+                seen(check(regions, &[0; 4])),
                 ended(Err(Refusal::BadRegion { index, flaw }), 0, [0; 4]),
                 "{start:#x} {len:#x}"
             );
@@ -200,15 +210,15 @@ fn never_looks_at_the_start_of_an_empty_entry() {
 fn an_empty_table_needs_the_digest_of_nothing() {
     let nothing = digest([]);
     let verified = ended(Ok(()), 0, nothing);
-    assert_eq!(check(Regions::default(), &nothing), verified);
+    assert_eq!(seen(check(Regions::default(), &nothing)), verified);
     let zero = digest([&[0]]);
     for other in [[0; 4], zero] {
         let refused = ended(Err(Refusal::TableWiped), 0, nothing);
-        assert_eq!(check(Regions::default(), &other), refused);
+        assert_eq!(seen(check(Regions::default(), &other)), refused);
     }
     // A single byte is something.
     let refused = ended(Err(Refusal::Mismatch), 1, zero);
-    assert_eq!(check(table([&[0]]), &nothing), refused);
+    assert_eq!(seen(check(table([&[0]]), &nothing)), refused);
 }
 
 #[test]
@@ -254,7 +264,7 @@ proptest! {
             flip(&mut expected, byte.index(32) * 8 + usize::from(bit % 8));
         }
         let bytes = pieces.map(<[u8]>::len).iter().sum::<usize>() as u64;
-        let found = check(table(pieces), &expected);
+        let found = seen(check(table(pieces), &expected));
         let verdict = match flipped {
             None => Ok(()),
             Some(_) if bytes == 0 => Err(Refusal::TableWiped),
@@ -284,11 +294,23 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Calls the exported function as a loader would: through the exported tables.
 fn call(regions: Regions, expected: Digest, backend: u32) -> (Record, u32, Digest) {
     let _alone = alone();
-    for (exported, region) in REGIONS.iter().zip(regions) {
-        exported.write(region);
-    }
-    EXPECTED_DIGEST.write(expected);
-    let returned = purgatory_verify(backend);
+    // SAFETY: nothing else uses the table meanwhile; it is a cell.
+    unsafe {
+        (&raw const REGIONS)
+            .cast_mut()
+            .cast::<Regions>()
+            .write_volatile(regions)
+    };
+    // SAFETY: as above.
+    unsafe {
+        (&raw const EXPECTED_DIGEST)
+            .cast_mut()
+            .cast::<Digest>()
+            .write_volatile(expected)
+    };
+    // SAFETY: every CPU has the portable backend, and no other is asked for; the
+    // callers' tables describe memory of this process.
+    let returned = unsafe { purgatory_verify(backend) };
     let record = Record {
         returned,
         phase: STATUS.phase.read(),
@@ -296,7 +318,7 @@ fn call(regions: Regions, expected: Digest, backend: u32) -> (Record, u32, Diges
         backend: STATUS.backend.read(),
         bytes: STATUS.bytes.read(),
     };
-    assert_eq!(STATUS.magic.read(), Status::MAGIC);
+    assert_eq!(STATUS.magic.read().to_ne_bytes(), Status::MAGIC);
     assert_eq!(STATUS.version.read(), Status::VERSION);
     assert_eq!(STATUS.size.read() as usize, size_of::<Status>());
     (record, STATUS.region.read(), STATUS.digest.read())
@@ -313,59 +335,56 @@ fn the_record_tells_how_a_check_ended() {
     let mut bad = regions;
     bad[1].start = 0;
     let backend = Backend::Portable.number();
-    let ended = |returned, phase: Phase, verdict, bytes| Record {
+    let ended = |returned, phase: Phase, verdict: Verdict, bytes| Record {
         returned,
         phase: phase.number(),
-        verdict,
+        verdict: verdict.number(),
         backend,
         bytes,
     };
     let empty = Regions::default();
     let cases = [
-        (regions, right, ended(0, Phase::Verifying, 1, 200), right),
-        (empty, nothing, ended(0, Phase::Verifying, 2, 0), nothing),
-        (regions, wrong, ended(1, Phase::Refused, 3, 200), right),
-        (empty, right, ended(1, Phase::Refused, 4, 0), nothing),
+        (
+            regions,
+            right,
+            ended(0, Phase::Verifying, Verdict::Match, 200),
+            right,
+        ),
+        (
+            empty,
+            nothing,
+            ended(0, Phase::Verifying, Verdict::Nothing, 0),
+            nothing,
+        ),
+        (
+            regions,
+            wrong,
+            ended(1, Phase::Refused, Verdict::Mismatch, 200),
+            right,
+        ),
+        (
+            empty,
+            right,
+            ended(1, Phase::Refused, Verdict::TableWiped, 0),
+            nothing,
+        ),
     ];
     for (regions, expected, promised, computed) in cases {
         let (found, _, digest) = call(regions, expected, backend);
         assert_eq!((found, digest), (promised, computed));
     }
     let (found, index, digest) = call(bad, right, backend);
-    assert_eq!((found, index), (ended(1, Phase::Refused, 5, 0), 1));
+    assert_eq!(
+        (found, index),
+        (ended(1, Phase::Refused, Verdict::BadRegion, 0), 1)
+    );
     assert_eq!(digest, [0; 4], "of a check that never hashed");
-}
-
-#[test]
-fn a_check_begins_with_nothing_of_the_last_one() {
-    let _alone = alone();
-    let words = [&STATUS.verdict, &STATUS.region];
-    let longs = [&STATUS.bytes, &STATUS.cycles];
-    words.iter().for_each(|word| word.write(7));
-    longs.iter().for_each(|long| long.write(7));
-    STATUS.begin(Backend::Avx2);
-    assert_eq!(words.map(Exported::read), [0; 2]);
-    assert_eq!(longs.map(Exported::read), [0; 2]);
-    assert_eq!(STATUS.phase.read(), Phase::Verifying.number());
-    assert_eq!(STATUS.backend.read(), Backend::Avx2.number());
-}
-
-#[test]
-fn the_record_tells_what_else_ended_the_trip() {
-    let _alone = alone();
-    let ended = || (STATUS.phase.read(), STATUS.verdict.read());
-    STATUS.faulted(14, 2, 0x1234, 0x7000);
-    let about = [&STATUS.vector, &STATUS.error, &STATUS.rip, &STATUS.cr2];
-    assert_eq!(about.map(Exported::read), [14, 2, 0x1234, 0x7000]);
-    assert_eq!(ended(), (Phase::Faulted.number(), 6));
-    STATUS.overflowed();
-    assert_eq!(ended(), (Phase::Refused.number(), 7));
 }
 
 #[test]
 fn a_number_that_is_no_backend_checks_nothing() {
     let memory = memory();
-    for number in [0, 4, u32::MAX] {
+    for number in [0, 2, 5, u32::MAX] {
         let (found, ..) = call(table(pieces(&memory)), digest(pieces(&memory)), number);
         assert_eq!(found.returned, 2, "backend {number}");
     }
@@ -376,7 +395,41 @@ fn a_number_that_is_no_backend_checks_nothing() {
 
 #[test]
 fn backends_have_names() {
-    let backends = [Backend::Portable, Backend::Avx2, Backend::ShaNi];
-    let names = backends.map(Backend::name);
-    assert_eq!(names, ["portable", "avx2", "sha-ni"]);
+    let names = Backend::ALL.map(Backend::name);
+    assert_eq!(names, ["portable", "sha-ni", "sse2"]);
+}
+
+/// Nobody else looks at the register image.
+#[test]
+fn the_handoff_leads_into_a_region_that_was_hashed() {
+    let memory = memory();
+    let regions = table(pieces(&memory));
+    let expected = digest(pieces(&memory));
+    let [first, _, last] = pieces(&memory).map(region);
+    let verdict = |entry, argument| {
+        let handoff = Some(Handoff { entry, argument });
+        check_handoff(regions, &expected, handoff).verdict.map(drop)
+    };
+    let end = last.start + last.len;
+    for inside in [first.start, first.start + first.len - 1, end - 1] {
+        assert_eq!(verdict(inside, inside), Ok(()));
+        assert_eq!(verdict(inside, 0), Ok(()), "no argument");
+    }
+    for outside in [first.start - 1, end, u64::MAX, 1] {
+        let entry = Err(Refusal::EntryAstray(outside));
+        assert_eq!(verdict(outside, first.start), entry);
+        let argument = Err(Refusal::ArgumentAstray(outside));
+        assert_eq!(verdict(first.start, outside), argument);
+    }
+    assert_eq!(verdict(0, 0), Err(Refusal::EntryAstray(0)));
+    // What hashes to something else is that, wherever the handoff leads.
+    let handoff = Some(Handoff {
+        entry: 1,
+        argument: 1,
+    });
+    let wrong = check_handoff(regions, &[0; 4], handoff).verdict;
+    assert_eq!(wrong, Err(Refusal::Mismatch));
+    // And where nothing was hashed, there is nothing to lead into.
+    let empty = check_handoff(Regions::default(), &digest([]), handoff);
+    assert!(empty.verdict.is_ok());
 }

@@ -1,74 +1,126 @@
-//! A stand-in for tests, Miri and fuzzers: nothing privileged, portable hashing.
+//! A stand-in for tests, Miri and fuzzers: nothing privileged.
 
-use crate::sha256::Backend;
+use crate::{
+    abi::{Handoff, Region},
+    verify::Verified,
+};
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use super::x86_64::accelerate;
+#[cfg(target_arch = "x86_64")]
+pub use super::x86_64::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
+
 #[cfg(not(target_arch = "x86_64"))]
-use crate::sha256::{BLOCK, compress_portable};
+pub use plain::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 
 /// Any user-space address will do.
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
 
-/// What [`compress`] knows.
+/// An architecture without a module of its own.
 #[cfg(not(target_arch = "x86_64"))]
-pub const BACKENDS: &[Backend] = &[Backend::Portable];
+mod plain {
+    use crate::abi::Backend;
 
-/// Computes the compression function.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn compress(_: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
-    compress_portable(state, blocks);
+    /// The backends.
+    pub const BACKENDS: &[Backend] = &[Backend::Portable];
+    /// No exception has a name.
+    pub const CAUSES: &[[u8; 4]] = &[];
+    /// Speaks nowhere.
+    pub const DEFAULT_CONSOLES: u32 = 0;
+    /// No register has a name.
+    pub const REGISTERS: &[[u8; 4]] = &[];
 }
 
-#[cfg(target_arch = "x86_64")]
-pub use super::x86_64::{BACKENDS, compress};
+/// Has no backend to run.
+///
+/// # Safety
+/// None is needed.
+#[cfg(not(target_arch = "x86_64"))]
+#[expect(unsafe_code, reason = "as on real machines")]
+pub(crate) unsafe fn accelerate(
+    _: crate::abi::Backend,
+    _: &mut [u32; 8],
+    _: &[[u8; super::BLOCK]],
+) {
+}
+
+/// Clears nothing.
+pub(crate) const fn forget() {}
+
+/// Occupies no memory that a table of regions could name.
+pub(crate) const fn own() -> Region {
+    Region { start: 0, len: 0 }
+}
 
 /// Does nothing: the operating system catches exceptions.
-pub const fn prepare() {}
-
-/// Returns the only backend.
-#[must_use]
-pub const fn fastest_backend() -> Backend {
-    Backend::Portable
-}
+pub(crate) const fn prepare() {}
 
 /// Returns 0: there is no counter that all hosts share.
-#[must_use]
-pub const fn cycles() -> u64 {
+pub(crate) const fn cycles() -> u64 {
     0
 }
 
-/// Returns true: the operating system guards the stack.
-#[must_use]
-pub const fn stack_is_sound() -> bool {
-    true
-}
-
-/// Has no kernel to start.
-pub const fn jump() -> ! {
-    halt()
-}
-
-/// Runs `action`: the operating system catches exceptions.
-pub fn guarded(mut action: impl FnMut()) -> bool {
-    action();
-    true
-}
-
 /// Returns nothing: there is no counter.
-#[must_use]
-pub const fn cycles_per_microsecond() -> Option<u64> {
+pub(crate) const fn cycles_per_microsecond() -> Option<u64> {
     None
 }
 
-/// Opens nothing.
-pub const fn open_console() {}
+/// Returns true: the operating system guards the stack.
+pub(crate) const fn stack_is_sound() -> bool {
+    true
+}
 
-/// Writes nothing.
-pub const fn console_byte(_: u8) {}
+/// Runs `action`: the operating system catches exceptions.
+#[expect(clippy::unnecessary_wraps, reason = "as on real machines")]
+pub(crate) fn guarded<T>(mut action: impl FnMut() -> T) -> Option<T> {
+    Some(action())
+}
+
+/// Takes the caller's word for it.
+pub(crate) const fn can_read(_: u64) -> bool {
+    true
+}
+
+/// Leads nowhere.
+#[derive(Clone, Copy)]
+pub(crate) enum Bus {
+    /// To no port.
+    Ports,
+    /// To no memory.
+    Words,
+}
+
+impl Bus {
+    /// Reads nothing.
+    pub(crate) const fn read(self, _: u64, _: u16) -> u8 {
+        0xff
+    }
+
+    /// Writes nothing.
+    pub(crate) const fn write(self, _: u64, _: u16, _: u8) {}
+}
+
+/// Shows nothing.
+pub(crate) const fn show(_: u32, _: u8) {}
+
+/// Has no register image.
+pub(crate) const fn handoff() -> Handoff {
+    Handoff {
+        entry: 0,
+        argument: 0,
+    }
+}
+
+/// Has no kernel to start.
+pub(crate) fn jump(_: Verified) -> ! {
+    halt()
+}
 
 /// Does not wait.
-pub const fn wait(_: u32) {}
+pub(crate) const fn wait(_: u32) {}
 
 /// Has no machine to reset.
-pub const fn reset() -> ! {
+pub(crate) const fn reset() -> ! {
     halt()
 }
 
@@ -77,6 +129,6 @@ pub const fn reset() -> ! {
     clippy::empty_loop,
     reason = "never called: the host has other ways to end"
 )]
-pub const fn halt() -> ! {
+pub(crate) const fn halt() -> ! {
     loop {}
 }

@@ -5,35 +5,94 @@
 //! | name | what it is |
 //! |---|---|
 //! | `ADDRESS_LIMIT` | no memory lies at or above this physical address |
-//! | `BACKENDS` | the hash backends it has code for |
-//! | `prepare()` | catches exceptions from now on |
-//! | `fastest_backend()` | the best backend this CPU runs, made ready to use |
-//! | `compress(backend, state, blocks)` | that backend's compression function |
+//! | `BACKENDS` | the hash backends it has code for, the fastest first |
+//! | `CAUSES`, `REGISTERS` | what reports call exceptions and registers |
+//! | `DEFAULT_CONSOLES` | where a blob speaks that nobody configured |
+//! | `own()` | the memory that the purgatory occupies |
+//! | `prepare()` | catches exceptions from now on, switches on what backends need |
+//! | `accelerate(backend, state, blocks)` | a backend's compression function |
+//! | `forget()` | clears what a backend left in registers that it did not finish with |
 //! | `cycles()` | a counter of time, 0 where there is none |
 //! | `cycles_per_microsecond()` | how fast it runs, if that can be told |
-//! | `guarded(action)` | runs `action`; false if an exception ended it |
-//! | `open_console()`, `console_byte(byte)` | the configured consoles |
+//! | `guarded(action)` | what `action` returns, unless an exception ended it |
+//! | `can_read(address)` | whether a byte there can be read |
+//! | `Bus` | how the registers of an 8250 are reached |
+//! | `show(console, byte)` | consoles that are no 8250 |
 //! | `stack_is_sound()` | whether our stack kept within its bounds |
-//! | `jump()` | restores what was found at entry and starts the next kernel |
+//! | `handoff()` | where the register image leads |
+//! | `jump(verified)` | restores what was found at entry and starts the next kernel |
 //! | `halt()`, `reset()`, `wait(seconds)` | what can be done instead |
 //!
-//! The symbol `purgatory_start` and the register image live there as well.
+//! The symbol `purgatory_start` and the register image live there as well; its code
+//! calls `run` and `fault::fatal`, and nothing else above it.
+#![expect(unsafe_code, reason = "only a CPU that has a backend may run it")]
 
+mod portable;
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
-pub use x86_64::{
-    ADDRESS_LIMIT, BACKENDS, compress, console_byte, cycles, cycles_per_microsecond,
-    fastest_backend, guarded, halt, jump, open_console, prepare, reset, stack_is_sound, wait,
-};
 
 #[cfg(not(target_os = "none"))]
 mod host;
 #[cfg(not(target_os = "none"))]
-pub use host::{
-    ADDRESS_LIMIT, BACKENDS, compress, console_byte, cycles, cycles_per_microsecond,
-    fastest_backend, guarded, halt, jump, open_console, prepare, reset, stack_is_sound, wait,
-};
+use host as machine;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+use x86_64 as machine;
 
 #[cfg(all(target_os = "none", not(target_arch = "x86_64")))]
 compile_error!("this architecture has no module under purgatory/src/arch yet");
+
+pub use machine::{ADDRESS_LIMIT, BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
+pub(crate) use machine::{
+    Bus, can_read, cycles, cycles_per_microsecond, forget, guarded, halt, handoff, jump, own,
+    prepare, reset, show, stack_is_sound, wait,
+};
+
+use crate::{abi::Backend, status::STATUS};
+
+/// Bytes that one call of the compression function takes in.
+pub const BLOCK: usize = 64;
+
+/// A backend that this CPU runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usable(Backend);
+
+impl Usable {
+    /// Every CPU runs this one.
+    pub const PORTABLE: Self = Self(Backend::Portable);
+
+    /// Takes the caller's word for it.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `backend`, and they are switched on.
+    #[must_use]
+    pub const unsafe fn vouched(backend: Backend) -> Self {
+        Self(backend)
+    }
+
+    /// Finds out, by what the backend does: where it ends in an exception the CPU has
+    /// no such instructions, and where it does not work it is on record as a suspect.
+    pub(crate) fn tried(backend: Backend, works: fn(Self) -> bool) -> Option<Self> {
+        let usable = Self(backend);
+        match guarded(|| works(usable)) {
+            Some(true) => return Some(usable),
+            Some(false) => STATUS.suspect(backend.number()),
+            None => forget(),
+        }
+        None
+    }
+
+    /// Returns which one it is.
+    #[must_use]
+    pub const fn backend(self) -> Backend {
+        self.0
+    }
+}
+
+/// Runs `blocks` through the compression function of a backend.
+pub(crate) fn compress(backend: Usable, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
+    match backend.0 {
+        Backend::Portable => portable::compress(state, blocks),
+        // SAFETY: that the CPU runs it was found out, or promised to `vouched`.
+        accelerated => unsafe { machine::accelerate(accelerated, state, blocks) },
+    }
+}

@@ -1,15 +1,22 @@
 //! What follows a refusal: halting is in every other case, resetting is here,
 //! with each of the ways, where those before it are without effect.
 
-use super::{Case, Config, Expect, MISMATCH, Reset, consoles::DEFAULTS, exceptions};
+use super::{Case, Config, Expect, MISMATCH, PORTABLE, Reset, consoles::DEFAULTS, exceptions};
 
-/// Resets after so many seconds.
+/// Resets so many seconds after a refusal.
 const fn after(seconds: u32) -> Option<Config> {
     Some(Config {
-        reset_after: Some(seconds),
+        on_refusal: Some(seconds),
         ..DEFAULTS
     })
 }
+
+/// Resets at once after an exception, which is not one of an accelerated backend.
+const AT_ONCE: Option<Config> = Some(Config {
+    on_exception: Some(0),
+    backend: PORTABLE,
+    ..DEFAULTS
+});
 
 const RESETS: Case = Case {
     name: "resets-by-chipset",
@@ -51,19 +58,19 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "resets-after-an-exception",
-        config: after(0),
+        config: AT_ONCE,
         expect: Expect::Resets(6, Reset::Chipset),
         ..exceptions::UNDEFINED
     },
     Case {
         name: "resets-after-an-exception-in-the-handler",
-        config: after(0),
+        config: AT_ONCE,
         expect: Expect::Resets(6, Reset::Chipset),
         ..exceptions::IN_THE_HANDLER
     },
     Case {
         name: "resets-after-an-exception-in-the-handler-of-the-handler",
-        config: after(0),
+        config: AT_ONCE,
         expect: Expect::Resets(6, Reset::Chipset),
         ..exceptions::IN_THE_HANDLER_OF_THE_HANDLER
     },

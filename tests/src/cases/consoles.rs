@@ -8,7 +8,10 @@ use super::{
 pub const DEFAULTS: Config = Config {
     consoles: &[Console::Ports, Console::Debug],
     verbose: false,
-    reset_after: None,
+    on_refusal: None,
+    on_exception: Some(10),
+    backend: 0,
+    patience: 30,
     port: 0x3f8,
     divisor: 0,
     memory: 0,

@@ -1,7 +1,9 @@
 //! Exceptions raised while the image is hashed, one of each kind that a broken
 //! machine or a broken loader leads to.
 
-use super::{Act, BOTH, Case, Damage, Expect, INTACT, Profile, When};
+use super::{
+    Act, BOTH, Case, Config, Damage, Expect, INTACT, PORTABLE, Profile, When, consoles::DEFAULTS,
+};
 
 /// The report on one, and how the machine ends.
 macro_rules! report {
@@ -22,6 +24,12 @@ const fn raised(name: &'static str, acts: &'static [(When, Act)], says: &'static
         profiles: BOTH,
         acts,
         says,
+        // While an accelerated backend hashes, they are the backend's fault.
+        config: Some(Config {
+            on_exception: None,
+            backend: PORTABLE,
+            ..DEFAULTS
+        }),
         expect: Expect::Refuses(6),
         ..INTACT
     }
@@ -86,7 +94,7 @@ macro_rules! interrupts {
 pub(super) const INTERRUPTS: &[Case] = interrupts![
     ", error 0x0, at purgatory_start+{verify+2}",
     0 "DE", 1 "DB", 3 "BP", 4 "OF", 5 "BR", 7 "NM", 9 "MF", 15 "..", 16 "MF", 19 "XF", 20 "VE",
-    22 "..", 23 "..", 24 "..", 25 "..", 26 "..", 27 "..", 28 "..", 31 ".."
+    22 "..", 23 "..", 24 "..", 25 "..", 26 "..", 27 "..", 28 "HV", 31 ".."
 ];
 
 /// Those with one, but for #DF, #GP and #PF. Where it should lie is what follows it:

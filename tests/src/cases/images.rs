@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
         ..INTACT
     },
     on("cpu-max", "max", "sha-ni"),
-    on("cpu-max-without-sha-ni", "max,-sha-ni", "avx2"),
+    on("cpu-max-without-sha-ni", "max,-sha-ni", "portable"),
     on(
         "cpu-max-without-sha-ni-and-avx2",
         "max,-sha-ni,-avx2",
@@ -70,9 +70,9 @@ pub(super) const CASES: &[Case] = &[
         ..on("cpu-qemu64", "qemu64", "portable")
     },
     on("cpu-sandybridge", "SandyBridge", "portable"),
-    on("cpu-haswell", "Haswell", "avx2"),
-    on("cpu-skylake-server", "Skylake-Server", "avx2"),
-    on("cpu-icelake-server", "Icelake-Server", "avx2"),
+    on("cpu-haswell", "Haswell", "portable"),
+    on("cpu-skylake-server", "Skylake-Server", "portable"),
+    on("cpu-icelake-server", "Icelake-Server", "portable"),
     on("cpu-epyc", "EPYC", "sha-ni"),
     Case {
         name: "intact-machine-checks",

@@ -108,8 +108,14 @@ pub struct Config {
     pub consoles: &'static [Console],
     /// Whether to speak on the good path.
     pub verbose: bool,
-    /// Reset after so many seconds; else halt.
-    pub reset_after: Option<u32>,
+    /// Reset so many seconds after a refusal; else halt.
+    pub on_refusal: Option<u32>,
+    /// Reset so many seconds after an exception; else halt.
+    pub on_exception: Option<u32>,
+    /// The only backend to try, by its number; 0 tries all.
+    pub backend: u32,
+    /// Seconds that a report may wait for UARTs.
+    pub patience: u32,
     /// First port of the 8250 behind ports.
     pub port: u16,
     /// Divisor of either 8250.
@@ -120,6 +126,18 @@ pub struct Config {
 
 /// A page of RAM that can play an 8250 in memory.
 pub const UART_PAGE: u64 = 0x0280_0000;
+
+impl Config {
+    /// Seconds from the end of a report to a reset, if that is how it ends.
+    #[must_use]
+    pub const fn reset_after(&self, exception: bool) -> Option<u32> {
+        if exception {
+            self.on_exception
+        } else {
+            self.on_refusal
+        }
+    }
+}
 
 /// How a machine can be reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +182,17 @@ pub enum Expect {
     Refuses(u32),
     /// Likewise, but the machine is reset.
     Resets(u32, Reset),
+}
+
+impl Expect {
+    /// Returns the verdict of a boot that does not reach the second kernel.
+    #[must_use]
+    pub const fn verdict(self) -> Option<u32> {
+        match self {
+            Self::Boots => None,
+            Self::Refuses(verdict) | Self::Resets(verdict, _) => Some(verdict),
+        }
+    }
 }
 
 /// One boot.
@@ -236,6 +265,9 @@ pub const INTACT: Case = Case {
     seconds: 30,
     expect: Expect::Boots,
 };
+
+/// Number of the backend that every CPU runs.
+const PORTABLE: u32 = 1;
 
 const BOTH: &[Profile] = &[Profile::Legacy, Profile::DebugIdt];
 

@@ -3,7 +3,7 @@
 use std::{fmt, mem::offset_of, ops::Range};
 
 use anyhow::{Context as _, Result, ensure};
-use purgatory::abi::Config;
+use purgatory::abi::{Backend, Config};
 
 use crate::{load, record::field};
 
@@ -106,14 +106,37 @@ impl fmt::Display for Words<'_> {
         if flags != 0 {
             writeln!(formatter, "  speaks      {speaks}")?;
         }
-        let action = match (
-            word(offset_of!(Config, on_refusal)),
-            word(offset_of!(Config, delay)),
-        ) {
-            (Config::RESET, 0) => "resets the machine".to_owned(),
-            (Config::RESET, delay) => format!("resets the machine after {delay} s"),
-            _ => "halts".to_owned(),
+        if flags & (Config::CONSOLE_PORT | Config::CONSOLE_MMIO) != 0 {
+            let patience = word(offset_of!(Config, patience));
+            writeln!(formatter, "  patience    {patience} s a report, about")?;
+        }
+        let number = word(offset_of!(Config, backend));
+        let backend = match Backend::from_number(number) {
+            Some(Backend::Portable) => "portable".to_owned(),
+            Some(backend) => format!("{}, else portable", backend.name()),
+            None if number == 0 => "the fastest that works".to_owned(),
+            None => format!("number {number}, which there is not: portable"),
         };
-        writeln!(formatter, "  on refusal  {action}")
+        writeln!(formatter, "  backend     {backend}")?;
+        for (what, action, delay) in [
+            (
+                "refusal  ",
+                offset_of!(Config, on_refusal),
+                offset_of!(Config, refusal_delay),
+            ),
+            (
+                "exception",
+                offset_of!(Config, on_exception),
+                offset_of!(Config, exception_delay),
+            ),
+        ] {
+            let action = match (word(action), word(delay)) {
+                (Config::RESET, 0) => "resets the machine".to_owned(),
+                (Config::RESET, delay) => format!("resets the machine after {delay} s"),
+                _ => "halts".to_owned(),
+            };
+            writeln!(formatter, "  on {what}{action}")?;
+        }
+        Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use std::{fmt, mem::offset_of};
 
 use purgatory::{
-    sha256::Backend,
-    status::{Phase, Status},
+    abi::Backend,
+    status::{Phase, Status, Verdict},
 };
 
 use crate::{arch::x86_64::causes as exception, manifest::hex, record::field};
@@ -50,12 +50,18 @@ impl fmt::Display for Words<'_> {
         write!(formatter, "\n  phase      {words}")?;
         let verdict = word(offset_of!(Status, verdict));
         write!(formatter, "\n  verdict    {}", meaning(verdict))?;
-        if verdict == 5 {
+        if verdict == Verdict::BadRegion.number() {
             write!(formatter, ": region {}", word(offset_of!(Status, region)))?;
         }
         let backend = Backend::from_number(word(offset_of!(Status, backend)));
         let backend = backend.map_or("none yet", Backend::name);
         write!(formatter, "\n  backend    {backend}")?;
+        let suspects = word(offset_of!(Status, suspects));
+        for backend in Backend::ALL {
+            if suspects >> backend.number() & 1 != 0 {
+                write!(formatter, "\n  broken     {}", backend.name())?;
+            }
+        }
         let bytes = long(offset_of!(Status, bytes));
         let cycles = long(offset_of!(Status, cycles));
         write!(formatter, "\n  hashed     {bytes} bytes in {cycles} cycles")?;
@@ -69,16 +75,16 @@ impl fmt::Display for Words<'_> {
             long(offset_of!(Status, nmis))
         )?;
         if is(Phase::Faulted) {
-            let vector = long(offset_of!(Status, vector));
+            let vector = long(offset_of!(Status, cause));
             let exception = exception::describe(vector);
             write!(
                 formatter,
-                "\n  exception  {vector} #{} ({}), error {:#x}\n  rip        {:#x}\n  cr2        {:#x}",
+                "\n  exception  {vector} #{} ({}), error {:#x}\n  rip        {:#x}\n  address    {:#x}",
                 exception.mnemonic,
                 exception.name,
-                long(offset_of!(Status, error)),
-                long(offset_of!(Status, rip)),
-                long(offset_of!(Status, cr2)),
+                long(offset_of!(Status, code)),
+                long(offset_of!(Status, at)),
+                long(offset_of!(Status, address)),
             )?;
         }
         Ok(())
@@ -87,15 +93,20 @@ impl fmt::Display for Words<'_> {
 
 /// Says what a verdict of the status record means.
 #[must_use]
-pub const fn meaning(verdict: u32) -> &'static str {
+pub fn meaning(number: u32) -> &'static str {
+    let verdict = Verdict::ALL
+        .into_iter()
+        .find(|verdict| verdict.number() == number);
     match verdict {
-        1 => "match",
-        2 => "nothing to check",
-        3 => "sha256 mismatch",
-        4 => "region table wiped",
-        5 => "bad region",
-        6 => "exception",
-        7 => "stack overflow",
-        _ => "none",
+        Some(Verdict::Match) => "match",
+        Some(Verdict::Nothing) => "nothing to check",
+        Some(Verdict::Mismatch) => "sha256 mismatch",
+        Some(Verdict::TableWiped) => "region table wiped",
+        Some(Verdict::BadRegion) => "bad region",
+        Some(Verdict::Exception) => "exception",
+        Some(Verdict::StackOverflow) => "stack overflow",
+        Some(Verdict::Astray) => "register image leads out of what was verified",
+        Some(Verdict::Damaged) => "its own code is damaged",
+        Some(Verdict::None) | None => "none",
     }
 }

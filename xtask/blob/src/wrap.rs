@@ -7,10 +7,12 @@ use object::{
     write::elf::{FileHeader, SectionHeader, Sym, Writer},
 };
 
+use purgatory::abi;
+
 use crate::{arch::Arch, load::PAGE};
 
 /// The global symbols of the blob: what the loader looks up, then ours.
-pub const SYMBOLS: [&str; 8] = [
+pub const SYMBOLS: [&str; 9] = [
     "purgatory_start",
     "entry64_regs",
     "stack_end",
@@ -19,11 +21,41 @@ pub const SYMBOLS: [&str; 8] = [
     "purgatory_config",
     "purgatory_status",
     "purgatory_verify",
+    CHECKSUM,
 ];
 
-/// Builds the file from the linked program and the bytes of its section.
+/// Holds the sum of everything in front of it.
+pub const CHECKSUM: &str = "purgatory_checksum";
+
+/// Sums up what lies in front of a place, as the entry code does.
+#[must_use]
+pub fn checksum(front: &[u8]) -> u64 {
+    abi::checksum(
+        front
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u64::from_le_bytes(*word)),
+    )
+}
+
+/// Builds the file from the linked program and the bytes of its section, whose
+/// checksum it fills in.
 pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
     let linked = object::File::parse(linked)?;
+    let place = linked
+        .symbol_by_name(CHECKSUM)
+        .and_then(|symbol| usize::try_from(symbol.address()).ok())
+        .filter(|place| place.is_multiple_of(8))
+        .context("the linked program has no place for its checksum")?;
+    let mut bytes = bytes.to_vec();
+    let (front, rest) = bytes
+        .split_at_mut_checked(place)
+        .context("its checksum is not in the section")?;
+    rest.first_chunk_mut()
+        .context("its checksum is cut off")
+        .map(|word| *word = checksum(front).to_le_bytes())?;
+    let bytes = bytes.as_slice();
     let stack = linked
         .section_by_name(".stack")
         .context("the link left no .stack section")?;

@@ -2,13 +2,16 @@
 
 use std::mem::offset_of;
 
-use super::segments::{contents, manifest, segments, table};
+use super::segments::{PARAMETERS, contents, manifest, segments, table};
 use anyhow::{Context, Result};
 use object::Object;
-use purgatory::{abi, sha256::Backend};
+use purgatory::{
+    abi::{self, Backend},
+    status::Verdict,
+};
 use purgatory_tests::{
     BOOT_INFO_AT, DEBUG_IDT, DIRTY, FIVE_LEVELS, Flip, MACHINE_CHECKS, Mapping, Plan, Range,
-    cases::{Case, Config, Console, Damage, Pick, Place, Profile, UART_PAGE, UNMAPPED},
+    cases::{Case, Config, Console, DEFAULTS, Damage, Pick, Place, Profile, UART_PAGE, UNMAPPED},
 };
 use sha2::{Digest, Sha256};
 
@@ -200,7 +203,9 @@ fn facts(
 ) -> Result<Facts> {
     let all = contents(regions, segments);
     let payload = segments.get(1).map_or(0, |(range, _)| range.len);
-    let ending = match case.config.and_then(|config| config.reset_after) {
+    let exception = case.expect.verdict() == Some(Verdict::Exception.number());
+    let config = case.config.unwrap_or(DEFAULTS);
+    let ending = match config.reset_after(exception) {
         None => "purgatory: halted".to_owned(),
         Some(0) => "purgatory: resetting".to_owned(),
         Some(seconds) => format!("purgatory: resetting in {seconds} s"),
@@ -209,7 +214,7 @@ fn facts(
     let backend = if qemu::emulates_sha_ni()? {
         Backend::ShaNi
     } else {
-        Backend::Avx2
+        Backend::Sse2
     };
     let mut facts = Facts::from([
         ("computed".to_owned(), hex(&Sha256::digest(&all))),
@@ -244,20 +249,35 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
         Console::Screen => abi::Config::CONSOLE_VGA,
     };
     let consoles: u32 = config.consoles.iter().map(flag).sum();
-    let on_refusal = match config.reset_after {
+    let action = |after: Option<u32>| match after {
         None => abi::Config::HALT,
         Some(_) => abi::Config::RESET,
     };
-    let delay = config.reset_after.unwrap_or(0);
-    let verbosity = u32::from(config.verbose);
     let mut set = |offset, value: &[u8]| set_field(&mut record, offset, value);
-    set(offset_of!(abi::Config, consoles), &consoles.to_le_bytes());
-    set(offset_of!(abi::Config, verbosity), &verbosity.to_le_bytes());
-    set(
-        offset_of!(abi::Config, on_refusal),
-        &on_refusal.to_le_bytes(),
-    );
-    set(offset_of!(abi::Config, delay), &delay.to_le_bytes());
+    for (offset, value) in [
+        (offset_of!(abi::Config, consoles), consoles),
+        (offset_of!(abi::Config, verbosity), config.verbose.into()),
+        (
+            offset_of!(abi::Config, on_refusal),
+            action(config.on_refusal),
+        ),
+        (
+            offset_of!(abi::Config, refusal_delay),
+            config.on_refusal.unwrap_or(0),
+        ),
+        (
+            offset_of!(abi::Config, on_exception),
+            action(config.on_exception),
+        ),
+        (
+            offset_of!(abi::Config, exception_delay),
+            config.on_exception.unwrap_or(0),
+        ),
+        (offset_of!(abi::Config, backend), config.backend),
+        (offset_of!(abi::Config, patience), config.patience),
+    ] {
+        set(offset, &value.to_le_bytes());
+    }
     set(
         offset_of!(abi::Config, uart_port),
         &config.port.to_le_bytes(),
@@ -299,11 +319,13 @@ fn fill_plan(
 }
 
 /// The register image: a value of its own in each register, so that a mix-up
-/// shows; rsp as the loader sets it, rdi for `bootloader_api`, rip last.
+/// shows; rsp as the loader sets it, rsi into a region, as the purgatory wants it,
+/// rdi for `bootloader_api`, rip last.
 fn registers(loaded: &Loaded<'_>, payload: &[u8]) -> Result<[u64; 17]> {
     let mut registers: [u64; 17] =
         std::array::from_fn(|index| 0x0101_0101_0101_0100 * (index as u64 + 1) + 0x5a);
     registers[4] = loaded.symbol_address("stack_end")?;
+    registers[6] = PARAMETERS;
     registers[7] = BOOT_INFO_AT;
     registers[16] = object::File::parse(payload)?.entry();
     Ok(registers)

@@ -4,7 +4,10 @@
 use std::mem::offset_of;
 
 use anyhow::{Context, Result, bail, ensure};
-use purgatory::{sha256::Backend, status::Status};
+use purgatory::{
+    abi::Backend,
+    status::{Status, Verdict},
+};
 use purgatory_tests::{
     cases::{Act, Case, Config, Console, DEFAULTS, Expect, Reset},
     exit, exit_code,
@@ -114,9 +117,8 @@ fn backend(case: &Case, number: u32, talk: &str) -> Result<()> {
     if case.dirty && case.expect == Expect::Boots {
         let zeroed = match on_record {
             Some(Backend::ShaNi) => 0x7ff,
-            Some(Backend::Avx2) => 0xffff,
-            // The first instruction of the probe that failed.
-            Some(Backend::Portable) | None => 1,
+            // All are cleared behind a backend that failed.
+            _ => 0xffff,
         };
         ensure!(
             talk.contains(&format!("zeroed vector registers {zeroed:#x}\n")),
@@ -142,7 +144,7 @@ fn touched(case: &Case, trace: &Trace) -> Result<()> {
             }
         }
     }
-    if config.verbose || config.reset_after > Some(0) {
+    if config.verbose || reset_after(case) > Some(0) {
         for port in TIMER {
             allow(port, 1);
         }
@@ -164,6 +166,12 @@ fn touched(case: &Case, trace: &Trace) -> Result<()> {
     Ok(())
 }
 
+/// Seconds from the end of the report to the reset, where there is to be one.
+fn reset_after(case: &Case) -> Option<u32> {
+    let exception = case.expect.verdict()? == Verdict::Exception.number();
+    case.config.unwrap_or(DEFAULTS).reset_after(exception)
+}
+
 /// Compares how the machine was reset, and when.
 fn reset(case: &Case, trace: &Trace, by: Reset) -> Result<()> {
     let chipset = trace.written(CHIPSET_RESET).map(|access| access.value);
@@ -178,7 +186,7 @@ fn reset(case: &Case, trace: &Trace, by: Reset) -> Result<()> {
         (_, true) => Reset::TripleFault,
     };
     ensure!(done == by, "reset by {done:?}, not by {by:?}");
-    let Some(seconds @ 1..) = case.config.and_then(|config| config.reset_after) else {
+    let Some(seconds @ 1..) = reset_after(case) else {
         return Ok(());
     };
     let announced = trace.written(0xe9).last();

@@ -13,7 +13,7 @@ const RAM_DISK: u64 = 0x0200_0000;
 /// Where the small segments of [`Layout::Sixteen`] begin.
 const SMALL: u64 = 0x0300_0000;
 /// Boot parameters: below 640 KiB, as kernels place them on small machines.
-const PARAMETERS: u64 = 0x7_0000;
+pub(super) const PARAMETERS: u64 = 0x7_0000;
 /// Where the zeros of [`Layout::Large`] begin.
 const LARGE: u64 = 0x0800_0000;
 

@@ -33,16 +33,13 @@ pub(crate) struct Blob {
 
 /// Flags of everything freestanding. They start from nothing: `RUSTFLAGS` would
 /// replace them, so it is refused.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 9] = [
     "-Crelocation-model=pic",
     // Without it, LLVM reaches memcpy and exported statics through a GOT.
     "-Zrelax-elf-relocations=yes",
     // The unrolled one is 10 KB and does not fit.
     "--cfg=sha2_backend=\"soft\"",
     "--cfg=sha2_backend_soft=\"compact\"",
-    // Unrolls its rounds by eight: 2.2 KB instead of 0.7, an eighth faster. Only what
-    // is not built for size is unrolled at all.
-    "-Cllvm-args=-partial-unrolling-threshold=600",
     "-Clinker-flavor=ld.lld",
     "-Clink-arg=--no-dynamic-linker",
     // One of the two tables of round constants, ours and `sha2`'s.
@@ -116,10 +113,7 @@ pub(crate) fn compile(
     let mut command = freestanding(&toolchain.cargo, "rustc", arch, toolchain, package, flags)?;
     command.args(["--package", package, "--bin", package]);
     if let Some(object) = object {
-        // The whole program is optimised with the flags of this last, tiny crate,
-        // and "z" would leave out passes that only touch what asks for speed.
-        command.args(["--", "-Copt-level=3"]);
-        command.arg(format!("--emit=obj={}", object.display()));
+        command.args(["--", &format!("--emit=obj={}", object.display())]);
     }
     process::output(&mut command).with_context(|| format!("{package} does not build"))?;
     let folder = folder(toolchain, package).join(arch.target());

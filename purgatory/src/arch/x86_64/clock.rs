@@ -4,8 +4,8 @@
 //! was asked to be verbose.
 
 use super::{
-    console::{inb, outb},
-    machine::{cycles, guarded},
+    guard::guarded,
+    io::{inb, outb, time_stamp},
 };
 
 /// Ticks of the 8254 in 10 ms (1.193182 MHz).
@@ -26,15 +26,52 @@ const MODE: u16 = 0x43;
 const COUNT_ONCE: u8 = 0xb0;
 const CHANNEL: u16 = 0x42;
 
+/// Returns the time-stamp counter, 0 where a hypervisor does not let us read it
+/// (SEV-ES guests). CR4.TSD is clear at entry.
+#[must_use]
+pub(crate) fn cycles() -> u64 {
+    guarded(time_stamp).unwrap_or(0)
+}
+
 /// Measures the ticks of [`cycles`] in a microsecond; `None` without a timer.
 #[must_use]
-pub fn cycles_per_microsecond() -> Option<u64> {
-    let mut rate = 0;
+pub(crate) fn cycles_per_microsecond() -> Option<u64> {
     guarded(|| {
         // A hypervisor that takes the CPU away can only make it longer.
-        rate = measure().min(measure()).min(measure());
-    });
-    (rate > 0).then_some(rate)
+        let mut rate = measure();
+        for _ in 0..2 {
+            if rate > 0 {
+                rate = rate.min(measure());
+            }
+        }
+        rate
+    })
+    .filter(|rate| *rate > 0)
+}
+
+/// Waits; about as long on a machine without a timer or a counter.
+pub(crate) fn wait(seconds: u32) {
+    /// Cycles in a microsecond of a CPU faster than any.
+    const FASTEST: u64 = 8_000;
+    /// What a turn of the loop takes at least, where nothing else tells the time: a
+    /// PAUSE, and two exceptions.
+    const TURN: u64 = 400;
+    let rate = cycles_per_microsecond().unwrap_or(FASTEST);
+    for _ in 0..seconds {
+        let mut left = rate.wrapping_mul(1_000_000);
+        let mut last = cycles();
+        while left > 0 {
+            core::hint::spin_loop();
+            let now = cycles();
+            let passed = if now == 0 {
+                TURN
+            } else {
+                now.wrapping_sub(last)
+            };
+            left = left.saturating_sub(passed);
+            last = now;
+        }
+    }
 }
 
 /// Measures once; 0 without a timer.
@@ -45,12 +82,12 @@ fn measure() -> u64 {
     outb(CONTROL, found & !SPEAKER | GATE);
     outb(MODE, COUNT_ONCE);
     outb(CHANNEL, low);
-    let start = cycles();
+    let start = time_stamp();
     outb(CHANNEL, high);
     // A port with nothing behind it reads as all ones, from the start.
     let begun = inb(CONTROL) & OUTPUT == 0;
     let ended = begun && (0..PATIENCE).any(|_| inb(CONTROL) & OUTPUT != 0);
-    let elapsed = cycles().wrapping_sub(start);
+    let elapsed = time_stamp().wrapping_sub(start);
     outb(CONTROL, found);
     if ended { elapsed / MICROSECONDS } else { 0 }
 }

@@ -7,7 +7,13 @@
 #   on entry   long mode, CPL 0, flat segments, IF = 0; RSP points into a page
 #              that is not ours; all other registers are 0 and unused
 #   on exit    never returns; RSP = stack_end, zeroed memory zeroed, the
-#              descriptor-table register image of the IDT found at {saved_idt}
+#              descriptor-table register image of the IDT found at {saved_idt},
+#              RDI = 0 if text and constants are those that were built
+#
+# Nobody hashes them but we: a checksum, over all words from here to the one that
+# holds it, each step of which can be undone, so that no change of one word is
+# lost (`checksum` in abi.rs). What is executed until it is compared cannot check
+# itself: the bytes from here to the call of {run}.
 # ---------------------------------------------------------------------------
     .section .text.start, "ax", @progbits
     .globl purgatory_start
@@ -28,6 +34,18 @@ purgatory_start:
     mov rax, {canary}
     mov [rdi], rax
     sidt [rip + {saved_idt}]
+    lea rsi, [rip + purgatory_start]
+    lea rcx, [rip + {checksum}]
+    sub rcx, rsi
+    shr ecx, 3
+    xor edi, edi
+1:  lodsq
+    xor rdi, rax
+    rol rdi, {rotation}
+    imul rdi, rdi, {factor}
+    dec ecx
+    jnz 1b
+    xor rdi, [rsi]
     xor ebp, ebp
     call {run}
     ud2
@@ -126,7 +144,7 @@ x86_jump:
     .size x86_jump, . - x86_jump
 
 # ---------------------------------------------------------------------------
-# x86_guarded_call(function, argument) -> 0, or 1 if an exception ended it
+# x86_guarded_call(function, argument)
 #   SysV. `function` is called with `argument`; when it faults, the handler
 #   resumes at x86_guarded_fault on the stack saved here. Calls nest.
 #   clobbers what a call clobbers
@@ -145,11 +163,8 @@ x86_guarded_call:
     mov rax, rdi
     mov rdi, rsi
     call rax
-    xor eax, eax
-    jmp 2f
 x86_guarded_fault:
-    mov eax, 1
-2:  pop [rip + {resume}]
+    pop [rip + {resume}]
     pop r15
     pop r14
     pop r13

@@ -7,40 +7,64 @@ pub mod sha256;
 #[cfg(target_os = "none")]
 mod clock;
 #[cfg(target_os = "none")]
-mod console;
-#[cfg(target_os = "none")]
-mod exceptions;
+mod entry;
 #[cfg(target_os = "none")]
 mod features;
 #[cfg(target_os = "none")]
+mod guard;
+#[cfg(target_os = "none")]
+mod io;
+#[cfg(target_os = "none")]
 mod machine;
+#[cfg(target_os = "none")]
+mod screen;
 #[cfg(target_os = "none")]
 mod tables;
 
 #[cfg(target_os = "none")]
-pub use {
-    clock::cycles_per_microsecond,
-    console::{console_byte, open_console},
-    features::fastest_backend,
-    machine::{ADDRESS_LIMIT, cycles, guarded, halt, jump, prepare, reset, stack_is_sound, wait},
+pub use machine::ADDRESS_LIMIT;
+#[cfg(target_os = "none")]
+pub(crate) use {
+    clock::{cycles, cycles_per_microsecond, wait},
+    features::forget,
+    guard::{can_read, guarded},
+    io::Bus,
+    machine::{halt, handoff, jump, own, prepare, reset, stack_is_sound},
+    screen::show,
 };
 
-use crate::sha256::{BLOCK, Backend, compress_portable};
+use super::BLOCK;
+use crate::abi::{Backend, Config};
 
-/// What [`compress`] knows.
-pub const BACKENDS: &[Backend] = &[Backend::Portable, Backend::Avx2, Backend::ShaNi];
+/// The backends, the fastest first.
+pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Portable];
 
-/// Computes the compression function.
+/// Where a blob speaks that nobody configured: COM1, and what QEMU logs.
+pub const DEFAULT_CONSOLES: u32 = Config::CONSOLE_PORT | Config::CONSOLE_DEBUG;
+
+/// Letters a vector; `..` has no name (AMD64 manual volume 2, table 8-1).
+pub const CAUSES: &[[u8; 4]] = {
+    let letters =
+        b"#DE\0#DB\0NMI\0#BP\0#OF\0#BR\0#UD\0#NM\0#DF\0#MF\0#TS\0#NP\0#SS\0#GP\0#PF\0#..\0\
+        #MF\0#AC\0#MC\0#XF\0#VE\0#CP\0#..\0#..\0#..\0#..\0#..\0#..\0#HV\0#VC\0#SX\0#..\0";
+    letters.as_chunks().0
+};
+
+/// Four letters a register, in the order of a report.
+pub const REGISTERS: &[[u8; 4]] = {
+    let letters = b"rax rbx rcx rdx rsi rdi rbp r8  r9  r10 r11 r12 r13 r14 r15 rip rsp cr2 ";
+    letters.as_chunks().0
+};
+
+/// Computes the compression function of a backend.
+///
+/// # Safety
+/// This CPU has the instructions of the backend, and they are switched on.
 #[expect(unsafe_code, reason = "calls assembly")]
-pub fn compress(backend: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
+pub(crate) unsafe fn accelerate(backend: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
     match backend {
-        Backend::Portable => compress_portable(state, blocks),
-        // SAFETY: the slice says how many blocks are readable. A backend is named
-        // only after it was probed, or by a caller that vouches for the CPU.
-        Backend::Avx2 => unsafe {
-            sha256::sha256_compress_avx2(state, blocks.as_ptr(), blocks.len());
-        },
-        // SAFETY: as above.
+        Backend::Portable | Backend::Sse2 => (),
+        // SAFETY: the slice says how many blocks are readable; the CPU is the caller's.
         Backend::ShaNi => unsafe {
             sha256::sha256_compress_shani(state, blocks.as_ptr(), blocks.len());
         },

@@ -7,7 +7,7 @@
 //! fault it would overwrite what is being reported.
 #![expect(unsafe_code, reason = "loads descriptor tables")]
 
-use core::mem::offset_of;
+use core::{arch::asm, mem::offset_of};
 
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 use x86_64::{
@@ -19,8 +19,12 @@ use x86_64::{
     structures::{DescriptorTablePointer, gdt::SegmentSelector},
 };
 
-use super::exceptions::{DOUBLE_FAULT, MACHINE_CHECK};
 use crate::{abi::Exported, memory::wide};
+
+/// Vectors with a stack of their own (AMD64 manual volume 2, table 8-1).
+pub(super) const DOUBLE_FAULT: usize = 8;
+/// See [`DOUBLE_FAULT`].
+pub(super) const MACHINE_CHECK: usize = 18;
 
 /// The IDT register as it was found: from `purgatory_start`, for `x86_jump`.
 pub(super) static SAVED_IDT: Exported<[u8; 10]> = Exported::new([0; 10]);
@@ -56,6 +60,9 @@ struct TaskState {
     io_map: u16,
 }
 
+/// Its size, which is where no I/O map begins.
+const TASK_STATE: u16 = 104;
+
 const _: () = assert!(size_of::<TaskState>() == 104);
 const _: () = assert!(offset_of!(TaskState, fault_stack) == 36);
 
@@ -86,20 +93,23 @@ unsafe extern "sysv64" {
     safe static fault_stack_end: u8;
 }
 
-/// Loads our GDT, segments, TSS and IDT.
+/// Loads our GDT, segments, TSS and IDT, once.
 pub(super) fn install() {
+    let Some(tables) = TABLES.try_lock() else {
+        return;
+    };
     // Locked for good: the CPU owns the tables from here on.
-    let tables = SpinMutexGuard::leak(TABLES.lock());
+    let tables = SpinMutexGuard::leak(tables);
 
     let tss = address(&raw const tables.tss);
     tables.tss.fault_stack = address(&raw const fault_stack_end);
-    tables.tss.io_map = 104;
+    tables.tss.io_map = TASK_STATE;
     tables.gdt = [
         0,
         0,
         CODE,
         DATA,
-        TSS | 103 | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
+        TSS | u64::from(TASK_STATE - 1) | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
         tss >> 32,
     ];
     // All stubs lie in one page, so only the lowest part of a gate changes.
@@ -134,6 +144,37 @@ pub(super) fn install() {
     unsafe { load_tss(TSS_SELECTOR) };
     // SAFETY: all gates lead to stubs of entry.S through selector 0x10.
     unsafe { lidt(&idt) };
+    // SAFETY: the stack is ours, the selectors were just loaded.
+    unsafe { accept_nmis() };
+}
+
+/// Executes an IRET, to the next instruction.
+///
+/// A kernel that panics in an NMI enters us with NMIs blocked until an IRET, and
+/// perhaps one waits. It is for us to take: at the first IRET of the next kernel it
+/// would be its end (Linux 78a509fba9c9).
+///
+/// # Safety
+/// An IDT with a gate for NMIs is loaded.
+unsafe fn accept_nmis() {
+    // SAFETY: returns to where it was, with the same stack and flags; the frame is
+    // pushed below the stack pointer, where the compiler keeps nothing.
+    unsafe {
+        asm!(
+            "mov {stack}, rsp",
+            "push {data}",
+            "push {stack}",
+            "pushfq",
+            "push {code}",
+            "lea {stack}, [rip + 2f]",
+            "push {stack}",
+            "iretq",
+            "2:",
+            stack = out(reg) _,
+            data = const 0x18,
+            code = const 0x10,
+        );
+    }
 }
 
 /// Describes a table to the CPU.

@@ -10,8 +10,11 @@ mod tests;
 use std::{mem::offset_of, path::PathBuf};
 
 use anyhow::{Context, Result};
-use clap::ArgGroup;
-use purgatory::abi::Config;
+use clap::{
+    ArgGroup,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use purgatory::abi::{Backend, Config};
 
 use crate::host::{
     failure::{Failure, read_blob},
@@ -52,6 +55,16 @@ pub(crate) struct Options {
     /// What follows a refusal: halt, reset, or reset-after=SECONDS
     #[arg(long, value_name = "ACTION", value_parser = action, group = "setting")]
     on_refusal: Option<Action>,
+    /// What follows an exception, likewise
+    #[arg(long, value_name = "ACTION", value_parser = action, group = "setting")]
+    on_exception: Option<Action>,
+    /// Hash with this backend, or with portable code where it does not work; auto
+    /// takes the fastest that works
+    #[arg(long, value_parser = backend(), group = "setting")]
+    backend: Option<u32>,
+    /// Seconds, roughly, that a report may wait for UARTs in all
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=86_400), group = "setting")]
+    patience: Option<u32>,
     /// Print what is set; alone, it changes nothing
     #[arg(long, group = "setting")]
     show: bool,
@@ -125,17 +138,33 @@ impl Options {
                 &verbosity.to_le_bytes(),
             );
         }
-        if let Some(action) = self.on_refusal {
-            let (action, delay) = match action {
-                Action::Halt => (Config::HALT, 0),
-                Action::Reset(delay) => (Config::RESET, delay),
-            };
-            set_field(
-                config,
+        let mut set = |offset, value: u32| set_field(config, offset, &value.to_le_bytes());
+        for (action, place, delay_place) in [
+            (
+                self.on_refusal,
                 offset_of!(Config, on_refusal),
-                &action.to_le_bytes(),
-            );
-            set_field(config, offset_of!(Config, delay), &delay.to_le_bytes());
+                offset_of!(Config, refusal_delay),
+            ),
+            (
+                self.on_exception,
+                offset_of!(Config, on_exception),
+                offset_of!(Config, exception_delay),
+            ),
+        ] {
+            if let Some(action) = action {
+                let (action, delay) = match action {
+                    Action::Halt => (Config::HALT, 0),
+                    Action::Reset(delay) => (Config::RESET, delay),
+                };
+                set(place, action);
+                set(delay_place, delay);
+            }
+        }
+        if let Some(backend) = self.backend {
+            set(offset_of!(Config, backend), backend);
+        }
+        if let Some(patience) = self.patience {
+            set(offset_of!(Config, patience), patience);
         }
         Ok(())
     }
@@ -220,6 +249,18 @@ fn divisor_of(baud: &str) -> Result<u16, String> {
         .and_then(|divisor| u16::try_from(divisor).ok())
         .filter(|&divisor| divisor > 0)
         .ok_or_else(|| format!("a UART divides {FULL_SPEED} by a whole number up to 65535"))
+}
+
+/// Takes the name of a backend for its number.
+fn backend() -> impl TypedValueParser<Value = u32> {
+    let names = Backend::ALL.map(Backend::name);
+    let named = |name: String| {
+        let backend = Backend::ALL
+            .into_iter()
+            .find(|backend| backend.name() == name);
+        backend.map_or(0, Backend::number)
+    };
+    PossibleValuesParser::new(["auto"].into_iter().chain(names)).map(named)
 }
 
 fn action(text: &str) -> Result<Action, String> {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
-use purgatory::sha256::Backend;
+use purgatory::abi::Backend;
 
 use super::{
     contender::{Hasher, Layout, Message},
@@ -27,7 +27,7 @@ pub(super) const NAME: &str = "bench-child";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
     Portable,
-    Avx2,
+    Sse2,
     ShaNi,
     Stock,
     OpenSsl,
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut library = None;
     let mut hasher = match options.kind {
         Kind::Portable => Hasher::Ours(Ours::load(blob)?, Backend::Portable),
-        Kind::Avx2 => Hasher::Ours(Ours::load(blob)?, Backend::Avx2),
+        Kind::Sse2 => Hasher::Ours(Ours::load(blob)?, Backend::Sse2),
         Kind::ShaNi => Hasher::Ours(Ours::load(blob)?, Backend::ShaNi),
         Kind::Stock => Hasher::Stock(Stock::load(blob)?),
         Kind::OpenSsl => Hasher::OpenSsl(library.insert(OpenSsl::load(openssl::NAME.as_ref())?)),

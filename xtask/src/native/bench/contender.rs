@@ -1,7 +1,7 @@
 //! Everything that hashes here, behind one call, and the messages that it gets.
 
 use anyhow::{Context as _, Result, ensure};
-use purgatory::sha256::Backend;
+use purgatory::abi::Backend;
 use sha2::{Digest as _, Sha256};
 
 use super::{limit, openssl::OpenSsl};

@@ -23,7 +23,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use memmap2::{Advice, MmapMut};
-use purgatory::sha256::Backend;
+use purgatory::abi::Backend;
 use serde_json::json;
 
 use crate::{
@@ -39,7 +39,7 @@ use openssl::OpenSsl;
 use result::{Group, LIMIT, OPENSSL, OPENSSL_WITHOUT, Row, ours};
 use rounds::{Entry, Pin};
 
-const BACKENDS: [Backend; 3] = [Backend::ShaNi, Backend::Avx2, Backend::Portable];
+const BACKENDS: [Backend; 3] = [Backend::ShaNi, Backend::Sse2, Backend::Portable];
 
 /// The blobs that take part, loaded anew for every message.
 struct Blobs {
@@ -223,7 +223,7 @@ fn count(out: &Path, blobs: &Blobs) -> Result<Vec<(String, Result<f64>)>> {
     let mut counted = Vec::new();
     for (kind, backend) in [
         (Kind::ShaNi, Backend::ShaNi),
-        (Kind::Avx2, Backend::Avx2),
+        (Kind::Sse2, Backend::Sse2),
         (Kind::Portable, Backend::Portable),
     ] {
         let count = instructions::per_byte(kind, Some(&blob));

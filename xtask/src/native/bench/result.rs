@@ -1,6 +1,6 @@
 //! What was measured, and what it is held against.
 
-use purgatory::sha256::Backend;
+use purgatory::abi::Backend;
 
 use super::{contender::Layout, rounds::Spread, steps::Cost};
 
@@ -50,7 +50,7 @@ pub(crate) const LIMIT: &str = "limit";
 
 /// Returns the OpenSSL that a row is compared with.
 pub(crate) fn openssl_for(name: &str) -> &'static str {
-    let without = [Backend::Portable, Backend::Avx2].map(ours);
+    let without = [Backend::Portable, Backend::Sse2].map(ours);
     if without.iter().any(|one| one == name) {
         OPENSSL_WITHOUT
     } else {
@@ -84,8 +84,8 @@ const RATIOS: [(Backend, &str, f64); 6] = [
     (Backend::ShaNi, STOCK, 4.8),
     (Backend::ShaNi, OPENSSL, 0.98),
     (Backend::ShaNi, LIMIT, 0.93),
-    (Backend::Avx2, STOCK, 1.25),
-    (Backend::Avx2, OPENSSL_WITHOUT, 0.92),
+    (Backend::Sse2, STOCK, 1.25),
+    (Backend::Sse2, OPENSSL_WITHOUT, 0.92),
     (Backend::Portable, STOCK, 0.90),
 ];
 /// Sixteen odd regions against one, and the blob's size and instructions.
@@ -110,7 +110,7 @@ pub(crate) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Targ
         at_most: false,
         is: median(&|group| group.ratio(group.row(&ours(backend), Layout::One)?, other)),
     });
-    let seams = [Backend::ShaNi, Backend::Avx2, Backend::Portable].map(|backend| Target {
+    let seams = [Backend::ShaNi, Backend::Sse2, Backend::Portable].map(|backend| Target {
         what: format!(
             "{}: {} / one region",
             ours(backend),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn each_backend_has_the_openssl_that_runs_alike() {
-        let others = [Backend::ShaNi, Backend::Avx2, Backend::Portable]
+        let others = [Backend::ShaNi, Backend::Sse2, Backend::Portable]
             .map(|backend| openssl_for(&ours(backend)));
         assert_eq!(others, [OPENSSL, OPENSSL_WITHOUT, OPENSSL_WITHOUT]);
     }
@@ -195,7 +195,7 @@ mod tests {
         assert!(stock.is == Some(5.0) && !stock.is_missed());
         let seams = find(&targets, "ours sha-ni: sixteen, odd / one region");
         assert!(seams.is == Some(0.96) && seams.is_missed());
-        let absent = find(&targets, "ours avx2 / stock 6.1");
+        let absent = find(&targets, "ours sse2 / stock 6.1");
         assert!(absent.is.is_none() && !absent.is_missed());
         assert!(find(&targets, "bytes of the blob").is_missed());
         let fits = find(&targets, "ours sha-ni: instructions, empty table");

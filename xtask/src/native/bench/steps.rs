@@ -9,7 +9,7 @@
 use std::{mem::offset_of, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use purgatory::{sha256::Backend, status::Status};
+use purgatory::{abi::Backend, status::Status};
 use purgatory_tests::cases::{Case, INTACT, Layout, Profile};
 use sha2::{Digest as _, Sha256};
 

@@ -18,8 +18,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use purgatory::{
-    abi::{Region, Regions},
-    sha256::Backend,
+    abi::{Backend, Region, Regions},
     status::Status,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
@@ -32,8 +31,7 @@ pub(crate) type Digest = [u8; 32];
 /// Tells whether this CPU runs a backend; the blob itself takes the caller's word.
 pub(crate) fn runs_here(backend: Backend) -> bool {
     match backend {
-        Backend::Portable => true,
-        Backend::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2"),
+        Backend::Portable | Backend::Sse2 => true,
         Backend::ShaNi => {
             is_x86_feature_detected!("sha")
                 && is_x86_feature_detected!("ssse3")

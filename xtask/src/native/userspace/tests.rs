@@ -15,7 +15,7 @@ use super::*;
 use crate::{build, host::toolchain};
 use blob::arch::Arch;
 
-const BACKENDS: [Backend; 3] = [Backend::ShaNi, Backend::Avx2, Backend::Portable];
+const BACKENDS: [Backend; 3] = [Backend::ShaNi, Backend::Sse2, Backend::Portable];
 
 /// What `purgatory_verify` returns.
 const MATCHES: u32 = 0;

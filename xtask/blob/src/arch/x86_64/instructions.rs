@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     ExtendedControl,
     ThreadLocal,
     Control,
+    Counter,
+    Guest,
     Table,
     Halt,
     InterruptFlag,
@@ -39,38 +41,41 @@ pub(crate) enum Kind {
 /// Where our own blob may use what; a part of a demangled name is enough. What
 /// is not here (CPUID, model-specific registers) is allowed nowhere.
 ///
-/// `purgatory::run` is where the compiler puts the set-up of the tables and
-/// the choice of the backend, both called once.
+/// `purgatory::run` is where the compiler puts the set-up of the tables, called once.
 const ALLOWED: &[(Kind, &[&str])] = &[
     (
         Kind::Port,
         &[
-            "arch::x86_64::console::",
+            "purgatory::console::each",
+            "purgatory::uart::",
             "arch::x86_64::clock::",
+            "arch::x86_64::io::",
             "arch::x86_64::machine::reset",
+            "arch::x86_64::screen::",
         ],
     ),
     (
         Kind::Extension,
         &[
+            "arch::x86_64::features::clear_vectors",
             "sha256_compress_shani",
-            "sha256_compress_avx2",
-            "arch::x86_64::features::probe_",
+            "sha256_compress_sse2",
         ],
     ),
-    (Kind::ExtendedControl, &["arch::x86_64::features::"]),
     (
         Kind::Control,
+        &["arch::x86_64::entry::exception", "arch::x86_64::features::"],
+    ),
+    (
+        Kind::Counter,
         &[
-            "arch::x86_64::features::",
-            "arch::x86_64::exceptions::report",
-            "purgatory::run",
+            "arch::x86_64::clock::measure",
+            "arch::x86_64::io::time_stamp",
         ],
     ),
     (
         Kind::Table,
         &[
-            "arch::x86_64::tables::",
             "arch::x86_64::machine::reset",
             "purgatory::run",
             "purgatory_start",
@@ -82,6 +87,7 @@ const ALLOWED: &[(Kind, &[&str])] = &[
         &["arch::x86_64::machine::halt", "x86_64::instructions::hlt"],
     ),
     (Kind::InterruptFlag, &["purgatory_start"]),
+    (Kind::Guest, &["arch::x86_64::entry::acknowledge"]),
 ];
 
 /// What no purgatory may use, whoever wrote it.
@@ -190,7 +196,8 @@ fn judge(code: &[Code<'_>], finding: &mut Finding, allowed: impl Fn(Kind, &str) 
 fn kind(instruction: &Instruction) -> Option<Kind> {
     use Mnemonic::{
         Cli, Clts, Cpuid, Hlt, INVALID, In, Insb, Insd, Insw, Lgdt, Lidt, Lldt, Lmsw, Ltr, Mov,
-        Out, Outsb, Outsd, Outsw, Rdmsr, Sgdt, Sidt, Sldt, Smsw, Sti, Str, Wrmsr, Xgetbv, Xsetbv,
+        Out, Outsb, Outsd, Outsw, Rdmsr, Rdpmc, Rdtsc, Rdtscp, Sgdt, Sidt, Sldt, Smsw, Sti, Str,
+        Tdcall, Wrmsr, Xgetbv, Xsetbv,
     };
     let special = |register: Register| register.is_cr() || register.is_dr();
     Some(match instruction.mnemonic() {
@@ -199,6 +206,8 @@ fn kind(instruction: &Instruction) -> Option<Kind> {
         Cpuid => Kind::Cpuid,
         Rdmsr | Wrmsr => Kind::ModelRegister,
         Xgetbv | Xsetbv => Kind::ExtendedControl,
+        Rdpmc | Rdtsc | Rdtscp => Kind::Counter,
+        Tdcall => Kind::Guest,
         Hlt => Kind::Halt,
         Cli | Sti => Kind::InterruptFlag,
         Lgdt | Lidt | Lldt | Ltr | Sgdt | Sidt | Sldt | Str => Kind::Table,
@@ -230,7 +239,9 @@ impl fmt::Display for Kind {
             Self::Extension => "vector or other extension",
             Self::ExtendedControl => "extended control register",
             Self::ThreadLocal => "fs or gs",
-            Self::Control => "control register",
+            Self::Control => "control or debug register",
+            Self::Counter => "counter",
+            Self::Guest => "call of the hypervisor",
             Self::Table => "descriptor table",
             Self::Halt => "halt",
             Self::InterruptFlag => "interrupt flag",

@@ -1,0 +1,104 @@
+//! The way in, and what comes through the gates: the two places where the machine
+//! calls the rest of the program.
+#![expect(unsafe_code, reason = "the symbols that assembly calls")]
+
+use core::arch::{asm, global_asm};
+
+use x86_64::registers::control::Cr2;
+
+use super::{
+    guard::{self, guarded},
+    machine,
+    tables::{self, MACHINE_CHECK},
+};
+use crate::{
+    abi,
+    fault::{self, Fault},
+    memory::wide,
+    status::STATUS,
+};
+
+global_asm!(
+    include_str!("entry.S"),
+    canary = const machine::CANARY,
+    checksum = sym abi::CHECKSUM,
+    exception = sym exception,
+    factor = const abi::CHECKSUM_FACTOR,
+    handoff = sym machine::HANDOFF,
+    resume = sym guard::RESUME,
+    rotation = const abi::CHECKSUM_ROTATION,
+    run = sym crate::run,
+    saved_idt = sym tables::SAVED_IDT,
+);
+
+const NMI: usize = 2;
+const PAGE_FAULT: usize = 14;
+const VIRTUALIZATION: usize = 20;
+
+/// What the stubs of entry.S leave on the stack.
+#[repr(C)]
+struct Frame {
+    registers: [u64; 15],
+    vector: usize,
+    error: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// Handles an exception; returns to continue at `frame.rip`.
+extern "sysv64" fn exception(frame: &mut Frame) {
+    /// Only the bit that is always set: no direction, no trap.
+    const PLAIN: u64 = 2;
+    match frame.vector {
+        // A watchdog's NMI must not cost the dump.
+        NMI => return STATUS.interrupted(),
+        VIRTUALIZATION => acknowledge(),
+        _ => (),
+    }
+    let resume = guard::RESUME.read();
+    // A double fault, too, ends what was guarded: in a TDX guest a second #VE becomes
+    // one. A machine check is about the machine, not about what was tried.
+    if resume != 0 && frame.vector != MACHINE_CHECK {
+        frame.rip = guard::after_fault();
+        frame.rsp = resume;
+        frame.rflags = PLAIN;
+        return;
+    }
+    // The report stands on its own: nothing may resume behind its back.
+    guard::RESUME.write(0);
+    let cr2 = Cr2::read_raw();
+    let mut registers = [0; 18];
+    let (general, special) = registers.split_at_mut(15);
+    general.copy_from_slice(&frame.registers);
+    special.copy_from_slice(&[frame.rip, frame.rsp, cr2]);
+    fault::fatal(&Fault {
+        cause: wide(frame.vector),
+        code: frame.error,
+        at: frame.rip,
+        address: (frame.vector == PAGE_FAULT).then_some(cr2),
+        registers: &registers,
+    })
+}
+
+/// Fetches what a #VE was about (TDG.VP.VEINFO.GET, TDCALL leaf 3): until then the
+/// next one is a double fault (Intel TDX module, Linux `tdx_get_ve_info()`). Nobody
+/// reads it. Where a #VE came from anything else, TDCALL is #UD and ends here.
+fn acknowledge() {
+    // SAFETY: reads and clears the module's own note; changes the registers named.
+    guarded(|| unsafe {
+        asm!(
+            "tdcall",
+            inout("rax") 3_u64 => _,
+            out("rcx") _,
+            out("rdx") _,
+            out("r8") _,
+            out("r9") _,
+            out("r10") _,
+            out("r11") _,
+            options(nomem, nostack),
+        );
+    });
+}
