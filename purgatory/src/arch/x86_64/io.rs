@@ -89,7 +89,7 @@ pub(super) fn outb(port: u16, value: u8) {
     unsafe { Port::new(port).write(value) }
 }
 
-fn port(base: u64, register: u16) -> u16 {
+const fn port(base: u64, register: u16) -> u16 {
     let [low, high, ..] = base.to_le_bytes();
     u16::from_le_bytes([low, high]).wrapping_add(register)
 }
