@@ -8,11 +8,7 @@
 
 use core::arch::asm;
 
-use x86_64::{
-    VirtAddr,
-    instructions::{hlt, tables::lidt},
-    structures::DescriptorTablePointer,
-};
+use x86_64::instructions::hlt;
 
 use super::{
     features,
@@ -115,14 +111,5 @@ pub(crate) fn reset() -> ! {
         outb(0xcf9, 0x06);
     });
     guarded(|| outb(0x64, 0xfe));
-    let nothing = DescriptorTablePointer {
-        limit: 0,
-        base: VirtAddr::zero(),
-    };
-    // SAFETY: the next exception is meant to be the last.
-    unsafe { lidt(&nothing) };
-    loop {
-        // SAFETY: as above.
-        unsafe { asm!("ud2") }
-    }
+    tables::shut_down()
 }

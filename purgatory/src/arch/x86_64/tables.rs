@@ -177,6 +177,23 @@ unsafe fn accept_nmis() {
     }
 }
 
+/// Takes the tables away from under the CPU and raises an exception: without a gate
+/// for it, nor for those that follow, the CPU shuts down, and a PC resets. Nothing of
+/// this can be refused, as loading an empty IDT could.
+pub(super) fn shut_down() -> ! {
+    // SAFETY: nobody runs behind this; the exceptions on the way are meant.
+    unsafe {
+        asm!(
+            "rep stosb",
+            "ud2",
+            in("al") 0_u8,
+            in("rcx") size_of_val(&TABLES),
+            in("rdi") &raw const TABLES,
+            options(noreturn),
+        );
+    }
+}
+
 /// Describes a table to the CPU.
 fn pointer<T>(table: *const T) -> DescriptorTablePointer {
     DescriptorTablePointer {
