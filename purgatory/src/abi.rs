@@ -223,6 +223,28 @@ impl<T: Copy> Exported<T> {
     }
 }
 
+impl Exported<Digest> {
+    /// Copies a digest out, as [`Exported::read`] does: in one place, because that is
+    /// done word by word, and often.
+    #[inline(never)]
+    pub(crate) fn load(&self) -> Digest {
+        self.read()
+    }
+
+    /// Replaces a digest, likewise.
+    #[inline(never)]
+    pub(crate) fn store(&self, digest: &Digest) {
+        self.write(*digest);
+    }
+}
+
+impl Imported<Digest> {
+    /// Copies a digest out.
+    pub(crate) fn load(&self) -> Digest {
+        self.0.load()
+    }
+}
+
 /// A static that is written before the program runs, by the loader or a tool, and
 /// only read here: the compiler cannot assume the value that the file holds.
 #[repr(transparent)]

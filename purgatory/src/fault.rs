@@ -71,7 +71,9 @@ fn report(fault: &Fault<'_>, earlier: u32) -> ! {
     if fault.address.is_some() {
         say!(", address 0x%x", address);
     }
-    for (index, (name, value)) in REGISTERS.iter().zip(fault.registers).enumerate() {
+    let named = REGISTERS.iter().zip(fault.registers);
+    let named = named.filter(|(name, _)| **name != [0; 4]);
+    for (index, (name, value)) in named.enumerate() {
         // Three on a line.
         text(if index.is_multiple_of(3) {
             "\n  "

@@ -109,10 +109,10 @@ fn verify(backend: Usable, handoff: Option<Handoff>) -> Result<Verified, Refusal
     STATUS.begin(backend.backend());
     report::time_passes();
     let image = memory::loaded_image();
-    let expected = abi::EXPECTED_DIGEST.read();
+    let expected = abi::EXPECTED_DIGEST.load();
     let outcome = verify::verify(&image, &expected, handoff, backend, report::progress);
     report::progress(outcome.bytes);
-    STATUS.digest.write(outcome.computed);
+    STATUS.digest.store(&outcome.computed);
     STATUS.conclude(match &outcome.verdict {
         Ok(_) if outcome.bytes > 0 => Verdict::Match,
         Ok(_) => Verdict::Nothing,

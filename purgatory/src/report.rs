@@ -39,8 +39,8 @@ pub(crate) fn refused(refusal: Refusal) {
             } else {
                 "region table wiped"
             });
-            digest("\n  computed %w%w%w%w", &STATUS.digest.read());
-            digest("\n  expected %w%w%w%w", &EXPECTED_DIGEST.read());
+            digest("\n  computed %w%w%w%w", &STATUS.digest.load());
+            digest("\n  expected %w%w%w%w", &EXPECTED_DIGEST.load());
         }
     }
     say!(
@@ -59,7 +59,7 @@ pub(crate) fn refused(refusal: Refusal) {
 /// Tells whether both backends that hashed found the same.
 #[inline(never)]
 pub(crate) fn agree() -> bool {
-    equal(&STATUS.doubted_digest.read(), &STATUS.digest.read())
+    equal(&STATUS.doubted_digest.load(), &STATUS.digest.load())
 }
 
 /// Reports that an image is started against the word of a backend.
@@ -78,10 +78,10 @@ fn doubted() {
         return say!("; %s agrees", name);
     }
     say!("\n  %s ", name);
-    if equal(&STATUS.doubted_digest.read(), &[0; 4]) {
+    if equal(&STATUS.doubted_digest.load(), &[0; 4]) {
         text("ended in an exception");
     } else {
-        digest("computed %w%w%w%w", &STATUS.doubted_digest.read());
+        digest("computed %w%w%w%w", &STATUS.doubted_digest.load());
     }
 }
 

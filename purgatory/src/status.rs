@@ -162,7 +162,7 @@ impl Status {
         self.bytes.write(0);
         self.cycles.write(0);
         self.region.write(0);
-        self.digest.write([0; 4]);
+        self.digest.store(&[0; 4]);
     }
 
     /// Notes what was found out; all but the good news is a refusal.
@@ -182,7 +182,7 @@ impl Status {
     /// Notes that the last check is to be done again, by another backend.
     pub(crate) fn doubt(&self) {
         self.doubted.write(self.backend.read());
-        self.doubted_digest.write(self.digest.read());
+        self.doubted_digest.store(&self.digest.load());
     }
 
     /// Notes an interrupt that was returned from.

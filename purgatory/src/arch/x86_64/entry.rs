@@ -14,7 +14,6 @@ use super::{
 use crate::{
     abi,
     fault::{self, Fault},
-    memory::wide,
     status::STATUS,
 };
 
@@ -31,28 +30,21 @@ global_asm!(
     saved_idt = sym tables::SAVED_IDT,
 );
 
-const NMI: usize = 2;
-const PAGE_FAULT: usize = 14;
-const VIRTUALIZATION: usize = 20;
+const NMI: u64 = 2;
+const PAGE_FAULT: u64 = 14;
+const VIRTUALIZATION: u64 = 20;
 
-/// What the stubs of entry.S leave on the stack.
-#[repr(C)]
-struct Frame {
-    registers: [u64; 15],
-    vector: usize,
-    error: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
-}
+/// What the stubs of entry.S leave on the stack: 15 registers, vector, error code, rip,
+/// cs, rflags, rsp, ss, as [`super::REGISTERS`] names them.
+type Frame = [u64; 22];
 
-/// Handles an exception; returns to continue at `frame.rip`.
+/// Handles an exception; returns to continue at the frame's rip.
 extern "sysv64" fn exception(frame: &mut Frame) {
     /// Only the bit that is always set: no direction, no trap.
     const PLAIN: u64 = 2;
-    match frame.vector {
+    let [.., vector, error, rip, _, rflags, rsp, _] = frame;
+    let (cause, code, at) = (*vector, *error, *rip);
+    match cause {
         // A watchdog's NMI must not cost the dump.
         NMI => return STATUS.interrupted(),
         VIRTUALIZATION => acknowledge(),
@@ -61,25 +53,20 @@ extern "sysv64" fn exception(frame: &mut Frame) {
     let resume = guard::RESUME.read();
     // A double fault, too, ends what was guarded: in a TDX guest a second #VE becomes
     // one. A machine check is about the machine, not about what was tried.
-    if resume != 0 && frame.vector != MACHINE_CHECK {
-        frame.rip = guard::after_fault();
-        frame.rsp = resume;
-        frame.rflags = PLAIN;
+    if resume != 0 && cause != u64::from(MACHINE_CHECK) {
+        *rip = guard::after_fault();
+        *rsp = resume;
+        *rflags = PLAIN;
         return;
     }
     // The report stands on its own: nothing may resume behind its back.
     guard::RESUME.write(0);
-    let cr2 = Cr2::read_raw();
-    let mut registers = [0; 18];
-    let (general, special) = registers.split_at_mut(15);
-    general.copy_from_slice(&frame.registers);
-    special.copy_from_slice(&[frame.rip, frame.rsp, cr2]);
     fault::fatal(&Fault {
-        cause: wide(frame.vector),
-        code: frame.error,
-        at: frame.rip,
-        address: (frame.vector == PAGE_FAULT).then_some(cr2),
-        registers: &registers,
+        cause,
+        code,
+        at,
+        address: (cause == PAGE_FAULT).then(Cr2::read_raw),
+        registers: frame,
     })
 }
 

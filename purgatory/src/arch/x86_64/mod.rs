@@ -50,9 +50,11 @@ pub const CAUSES: &[[u8; 4]] = {
     letters.as_chunks().0
 };
 
-/// Four letters a register, in the order of a report.
+/// Four letters a register, in the order of a frame (entry.S); what has no letters is
+/// not shown.
 pub const REGISTERS: &[[u8; 4]] = {
-    let letters = b"rax rbx rcx rdx rsi rdi rbp r8  r9  r10 r11 r12 r13 r14 r15 rip rsp cr2 ";
+    let letters = b"rax rbx rcx rdx rsi rdi rbp r8  r9  r10 r11 r12 r13 r14 r15 \
+        \0\0\0\0\0\0\0\0rip cs  rfl rsp ss  ";
     letters.as_chunks().0
 };
 
