@@ -80,19 +80,21 @@ pub struct Config {
     /// Divisor of the clock of either UART, 115,200 baud with the usual 1.8432 MHz;
     /// 0 keeps what the firmware set.
     pub uart_divisor: Imported<u16>,
-    /// Zero.
-    pub reserved: Imported<u32>,
+    /// Bytes of the zone of [`Config::CONSOLE_RAMOOPS`], its header included.
+    pub ramoops_size: Imported<u32>,
     /// Physical address of the 8250 UART of [`Config::CONSOLE_MMIO`], 32-bit registers.
     pub uart_mmio: Imported<u64>,
+    /// Physical address of the zone of [`Config::CONSOLE_RAMOOPS`].
+    pub ramoops: Imported<u64>,
 }
 
 impl Config {
     /// The first bytes of the structure.
     pub const MAGIC: [u8; 8] = *b"PURGCONF";
     /// The layout described here.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
     /// Its size in bytes.
-    pub const SIZE: u32 = 64;
+    pub const SIZE: u32 = 72;
     /// An 8250 UART behind I/O ports.
     pub const CONSOLE_PORT: u32 = 1;
     /// An 8250 UART in memory, registers 4 bytes apart.
@@ -101,6 +103,14 @@ impl Config {
     pub const CONSOLE_DEBUG: u32 = 4;
     /// VGA text memory at 0xb8000.
     pub const CONSOLE_VGA: u32 = 8;
+    /// The linear frame buffer that the next kernel's boot parameters describe: for
+    /// reports on what is not started.
+    pub const CONSOLE_FRAMEBUFFER: u32 = 16;
+    /// A zone of ramoops, which the kernel after the reset reads: for reports, and for
+    /// a line when all is well.
+    pub const CONSOLE_RAMOOPS: u32 = 32;
+    /// All consoles.
+    pub(crate) const CONSOLES: u32 = 63;
     /// Stay, for whoever looks.
     pub const HALT: u32 = 0;
     /// Give the machine back, after the delay.
@@ -126,8 +136,9 @@ impl Config {
             patience: Imported::new(30),
             uart_port: Imported::new(0x3f8),
             uart_divisor: Imported::new(0),
-            reserved: Imported::new(0),
+            ramoops_size: Imported::new(0),
             uart_mmio: Imported::new(0),
+            ramoops: Imported::new(0),
         }
     }
 }
@@ -300,5 +311,5 @@ const _: () = {
     assert!(size_of::<Region>() == 16);
     assert!(size_of::<Table>() == 256);
     assert!(size_of::<Digest>() == 32);
-    assert!(size_of::<Config>() == 64 && Config::SIZE == 64);
+    assert!(size_of::<Config>() == 72 && Config::SIZE == 72);
 };

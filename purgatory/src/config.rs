@@ -28,7 +28,14 @@ pub(crate) fn config() -> &'static Config {
     if sound { &CONFIG } else { &DEFAULTS }
 }
 
-/// Tells whether to speak when all is well, too.
-pub(crate) fn is_verbose() -> bool {
-    config().verbosity.read() != 0
+/// Returns the consoles that speak when all is well, too.
+pub(crate) fn heard_when_well() -> u32 {
+    let config = config();
+    config.consoles.read()
+        & if config.verbosity.read() == 0 {
+            Config::CONSOLE_RAMOOPS
+        } else {
+            // The screen belongs to the next kernel.
+            !Config::CONSOLE_FRAMEBUFFER
+        }
 }

@@ -8,13 +8,15 @@ use crate::{
     arch::{self, Bus},
     config::config,
     memory,
+    print::say,
+    ramoops::Zone,
     uart::{self, Uart},
 };
 
-/// `CONSOLE_` flags of those that still work, and [`OPENED`].
+/// `CONSOLE_` flags of those that were taken into use.
+static OPENED: Exported<u32> = Exported::new(0);
+/// Of those that still work.
 static LIVE: Exported<u32> = Exported::new(0);
-/// They were taken into use.
-const OPENED: u32 = 1 << 31;
 
 /// What is done with a console.
 #[derive(Clone, Copy)]
@@ -23,28 +25,35 @@ enum Action {
     Write(u8),
 }
 
-/// Takes the configured consoles into use, once.
-pub(crate) fn open() {
-    if LIVE.read() == 0 {
-        let config = config();
+/// Takes the configured ones of these consoles into use, each once.
+pub(crate) fn open(asked: u32) {
+    let config = config();
+    let opened = OPENED.read();
+    let new = config.consoles.read() & asked & !opened;
+    if opened == 0 {
         uart::wait_at_most(config.patience.read());
-        LIVE.write(config.consoles.read() | OPENED);
-        each(Action::Open);
+    }
+    OPENED.write(opened | new);
+    LIVE.write(LIVE.read() | new);
+    each(new, Action::Open);
+    if new & !LIVE.read() & Config::CONSOLE_RAMOOPS != 0 {
+        say!("purgatory: no ramoops\n");
     }
 }
 
 /// Writes one byte to every console that still works.
 #[inline(never)]
 pub(crate) fn byte(byte: u8) {
-    each(Action::Write(byte));
+    each(Config::CONSOLES, Action::Write(byte));
 }
 
-/// Uses every live console; one is dead once it faults or is stuck.
-fn each(action: Action) {
-    for place in 0..4 {
+/// Uses each of these consoles that is live; one is dead once it faults or is stuck.
+#[inline(never)]
+fn each(consoles: u32, action: Action) {
+    for place in 0..6 {
         let console = 1 << place;
         let live = LIVE.read();
-        if live & console != 0 {
+        if live & consoles & console != 0 {
             LIVE.write(live & !console);
             if arch::guarded(|| perform(action, console)) == Some(true) {
                 LIVE.write(live);
@@ -65,16 +74,24 @@ fn perform(action: Action, console: u32) -> bool {
             bus: Bus::Words,
             base: config.uart_mmio.read(),
         },
+        Config::CONSOLE_RAMOOPS => {
+            let zone = Zone {
+                start: config.ramoops.read(),
+                size: config.ramoops_size.read(),
+            };
+            return match action {
+                Action::Open => zone.open(),
+                Action::Write(byte) => zone.write(byte),
+            };
+        }
         _ => {
-            match action {
-                // 25 empty rows, and the cursor is at the top again.
-                Action::Open if console == Config::CONSOLE_VGA => {
-                    (0..25).for_each(|_| arch::show(console, b'\n'));
+            return match action {
+                Action::Open => arch::open(console),
+                Action::Write(byte) => {
+                    arch::show(console, byte);
+                    true
                 }
-                Action::Open => (),
-                Action::Write(byte) => arch::show(console, byte),
-            }
-            return true;
+            };
         }
     };
     match action {
@@ -84,7 +101,7 @@ fn perform(action: Action, console: u32) -> bool {
                 len: Uart::SPAN,
             };
             // What is to be verified, or runs, is no UART, whatever was configured.
-            if console == Config::CONSOLE_MMIO && memory::is_taken(&registers) {
+            if console == Config::CONSOLE_MMIO && !memory::is_free(registers) {
                 return false;
             }
             uart.open(config.uart_divisor.read());

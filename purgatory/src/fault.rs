@@ -2,11 +2,11 @@
 
 use crate::{
     Ending,
-    abi::Exported,
+    abi::{Config, Exported},
     act,
     arch::{self, CAUSES, REGISTERS},
     console, finish,
-    print::{say, text},
+    print::say,
     report,
     status::STATUS,
 };
@@ -51,9 +51,9 @@ fn report(fault: &Fault<'_>, earlier: u32) -> ! {
     if earlier == 0 {
         STATUS.faulted(cause, code, at, address);
     } else {
-        text("\n");
+        say!("\n");
     }
-    console::open();
+    console::open(Config::CONSOLES);
     let index = usize::try_from(cause).unwrap_or(usize::MAX);
     let name = CAUSES.get(index).copied().unwrap_or_default();
     say!(
@@ -75,16 +75,14 @@ fn report(fault: &Fault<'_>, earlier: u32) -> ! {
     let named = named.filter(|(name, _)| **name != [0; 4]);
     for (index, (name, value)) in named.enumerate() {
         // Three on a line.
-        text(if index.is_multiple_of(3) {
-            "\n  "
-        } else {
-            "  "
-        });
-        say!("%s%w", u32::from_le_bytes(*name).into(), *value);
+        if index.is_multiple_of(3) {
+            say!("\n");
+        }
+        say!("  %s%w", u32::from_le_bytes(*name).into(), *value);
     }
     if fault.address.is_some() {
         report::claims_around(address);
     }
-    text("\n");
+    say!("\n");
     finish(Ending::Exception)
 }

@@ -25,7 +25,9 @@ mod console;
 mod fault;
 pub mod memory;
 mod print;
+mod ramoops;
 mod report;
+mod screen;
 pub mod sha256;
 pub mod status;
 mod uart;
@@ -33,7 +35,7 @@ pub mod verify;
 
 use abi::{Config, Handoff};
 use arch::Usable;
-use config::{config, is_verbose};
+use config::{config, heard_when_well};
 use status::{Phase, STATUS, Verdict};
 use verify::{Refusal, Verified};
 
@@ -56,13 +58,14 @@ extern "C" fn run(damage: u64) -> ! {
         report::damaged();
         finish(Ending::Refusal)
     }
-    if is_verbose() {
-        report::begin();
+    let consoles = heard_when_well();
+    if consoles != 0 {
+        report::begin(consoles);
     }
     let backend = sha256::fastest(config().backend.read());
     match check(backend) {
         Ok(verified) if arch::stack_is_sound() => {
-            if is_verbose() {
+            if consoles != 0 {
                 report::end();
             }
             STATUS.enter(Phase::Leaving);

@@ -37,12 +37,16 @@ pub(crate) const fn loaded_image() -> Image<'static> {
     unsafe { Image::new(&REGIONS) }
 }
 
-/// Tells whether something shares bytes with a region, or with ourselves.
-pub(crate) fn is_taken(place: &Region) -> bool {
-    loaded_image()
-        .claims()
-        .any(|claim| claim.region.overlaps(place))
-        || arch::own().overlaps(place)
+/// Tells whether a device can be there: it shares bytes neither with a region nor with
+/// ourselves, and would be no flawed region either.
+pub(crate) fn is_free(region: Region) -> bool {
+    let claim = Claim {
+        index: 0,
+        region,
+        memory: PhantomData,
+    };
+    let overlaps = |other: Claim<'_>| other.region.overlaps(&region);
+    claim.flaw().is_none() && !loaded_image().claims().any(overlaps)
 }
 
 impl<'a> Image<'a> {

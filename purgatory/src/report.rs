@@ -7,11 +7,11 @@
 //! detail begin with the line break, so that each can be the last.
 
 use crate::{
-    abi::{Backend, Digest, EXPECTED_DIGEST, Exported},
+    abi::{Backend, Config, Digest, EXPECTED_DIGEST, Exported},
     arch::{self, Usable},
     console,
     memory::{self, Claim, Flaw},
-    print::{HEXADECIMAL, letters, number, print, say, text},
+    print::{SIXTEEN, letters, number, packed, print, say, text},
     sha256::Sha256,
     status::STATUS,
     verify::{Refusal, equal},
@@ -19,28 +19,28 @@ use crate::{
 
 /// Reports that the image must not be started, and why.
 pub(crate) fn refused(refusal: Refusal) {
-    console::open();
-    text("purgatory: refused: ");
+    console::open(Config::CONSOLES);
+    say!("purgatory: refused: ");
     match refusal {
         Refusal::BadRegion { index, flaw } => {
             say!("region %u cannot be memory: ", index.into());
             text(match flaw {
-                Flaw::StartsAtZero => "it starts at 0",
-                Flaw::Wraps => "start + length wraps",
-                Flaw::TooHigh => "it ends above any address",
-                Flaw::Ours => "it is the purgatory's own",
+                Flaw::StartsAtZero => packed!("it starts at 0"),
+                Flaw::Wraps => packed!("start + length wraps"),
+                Flaw::TooHigh => packed!("it ends above any address"),
+                Flaw::Ours => packed!("it is the purgatory's own"),
             });
         }
-        Refusal::EntryAstray(address) => astray("entry", address),
-        Refusal::ArgumentAstray(address) => astray("argument", address),
+        Refusal::EntryAstray(address) => astray(packed!("entry"), address),
+        Refusal::ArgumentAstray(address) => astray(packed!("argument"), address),
         Refusal::Mismatch | Refusal::TableWiped => {
             text(if matches!(refusal, Refusal::Mismatch) {
-                "sha256 mismatch"
+                packed!("sha256 mismatch")
             } else {
-                "region table wiped"
+                packed!("region table wiped")
             });
-            digest("\n  computed %w%w%w%w", &STATUS.digest.load());
-            digest("\n  expected %w%w%w%w", &EXPECTED_DIGEST.load());
+            digest(packed!("\n  computed %w%w%w%w"), &STATUS.digest.load());
+            digest(packed!("\n  expected %w%w%w%w"), &EXPECTED_DIGEST.load());
         }
     }
     say!(
@@ -53,7 +53,7 @@ pub(crate) fn refused(refusal: Refusal) {
         doubted();
     }
     regions();
-    text("\n");
+    say!("\n");
 }
 
 /// Tells whether both backends that hashed found the same.
@@ -64,10 +64,11 @@ pub(crate) fn agree() -> bool {
 
 /// Reports that an image is started against the word of a backend.
 pub(crate) fn overruled() {
-    console::open();
-    text("purgatory: verified, by portable code only");
+    // The screen belongs to the next kernel.
+    console::open(!Config::CONSOLE_FRAMEBUFFER);
+    say!("purgatory: verified, by portable code only");
     doubted();
-    text("\n");
+    say!("\n");
 }
 
 /// Says what the backend found whose word was not taken.
@@ -79,30 +80,30 @@ fn doubted() {
     }
     say!("\n  %s ", name);
     if equal(&STATUS.doubted_digest.load(), &[0; 4]) {
-        text("ended in an exception");
+        say!("ended in an exception");
     } else {
-        digest("computed %w%w%w%w", &STATUS.doubted_digest.load());
+        digest(packed!("computed %w%w%w%w"), &STATUS.doubted_digest.load());
     }
 }
 
 /// Says which part of the register image leads nowhere.
 #[inline(never)]
-fn astray(what: &str, address: u64) {
-    text("the next kernel's ");
+fn astray(what: &[u8], address: u64) {
+    say!("the next kernel's ");
     text(what);
     say!(" 0x%x is in no region", address);
 }
 
 /// Reports that our own bytes are not those that were built.
 pub(crate) fn damaged() {
-    console::open();
-    text("purgatory: refused: its own code is damaged\n");
+    console::open(Config::CONSOLES);
+    say!("purgatory: refused: its own code is damaged\n");
 }
 
 /// Reports that the purgatory's own stack ran over.
 pub(crate) fn overflowed() {
-    console::open();
-    text("purgatory: refused: its own stack overflowed\n");
+    console::open(Config::CONSOLES);
+    say!("purgatory: refused: its own stack overflowed\n");
 }
 
 /// Names the claims of the loader that include an address.
@@ -116,16 +117,16 @@ pub(crate) fn claims_around(address: u64) {
 /// Announces what the machine does next: halt, or reset after some seconds.
 pub(crate) fn ending(resets: bool, delay: u32) {
     if !resets {
-        text("purgatory: halted\n");
+        say!("purgatory: halted\n");
     } else if delay == 0 {
-        text("purgatory: resetting\n");
+        say!("purgatory: resetting\n");
     } else {
         say!("purgatory: resetting in %u s\n", delay.into());
     }
 }
 
 #[inline(never)]
-fn digest(format: &str, digest: &Digest) {
+fn digest(format: &[u8], digest: &Digest) {
     print(format, &digest.map(u64::from_be));
 }
 
@@ -135,19 +136,17 @@ fn regions() {
     let image = memory::loaded_image();
     image.claims().for_each(describe);
     image.claims().enumerate().for_each(|(column, claim)| {
-        text(if column.is_multiple_of(4) {
-            "\n  sha256"
-        } else {
-            ""
-        });
+        if column.is_multiple_of(4) {
+            say!("\n  sha256");
+        }
         say!(" %u ", claim.index.into());
         if let Some(memory) = claim.readable() {
             let mut hash = Sha256::new(Usable::PORTABLE);
             hash.update(memory);
             let [first, ..] = hash.finish();
-            number(u64::from_be(first) >> 32, HEXADECIMAL, 8);
+            number(u64::from_be(first) >> 32, SIXTEEN, 8);
         } else {
-            text("unreadable");
+            say!("unreadable");
         }
     });
 }
@@ -184,10 +183,10 @@ const SHORT: u64 = 2_000_000;
 /// From one line to the next, in us.
 const INTERVAL: u64 = 1_000_000;
 
-/// Says that the purgatory was entered.
-pub(crate) fn begin() {
-    console::open();
-    text("purgatory: verifying\n");
+/// Says on these consoles that the purgatory was entered.
+pub(crate) fn begin(consoles: u32) {
+    console::open(consoles);
+    say!("purgatory: verifying\n");
     if let Some(rate) = arch::cycles_per_microsecond() {
         RATE.write(rate);
         due_in(arch::cycles(), SHORT);
@@ -220,7 +219,7 @@ fn due_in(now: u64, microseconds: u64) {
     DUE.write(now.wrapping_add(span));
 }
 
-/// Says what was verified, and how fast; and what did not work.
+/// Says what was verified, how fast, and where it is entered; and what did not work.
 pub(crate) fn end() {
     let bytes = STATUS.bytes.read();
     let cycles = STATUS.cycles.read();
@@ -232,10 +231,11 @@ pub(crate) fn end() {
     if let Some(time) = cycles.checked_div(RATE.read()) {
         // Bytes in a microsecond are megabytes in a second.
         let speed = bytes.checked_div(time).unwrap_or(0);
-        say!("%u ms, %u MB/s\n", time / 1000, speed);
+        say!("%u ms, %u MB/s", time / 1000, speed);
     } else {
-        say!("%u cycles\n", cycles);
+        say!("%u cycles", cycles);
     }
+    say!(", entering 0x%x\n", arch::handoff().entry);
     let nmis = STATUS.nmis.read();
     if nmis > 0 {
         say!("purgatory: NMIs: %u\n", nmis);

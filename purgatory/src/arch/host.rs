@@ -1,4 +1,5 @@
 //! A stand-in for tests, Miri and fuzzers: nothing privileged.
+#![expect(unsafe_code, reason = "devices that tests play")]
 
 use crate::{
     abi::{Handoff, Region},
@@ -36,7 +37,6 @@ mod plain {
 /// # Safety
 /// None is needed.
 #[cfg(not(target_arch = "x86_64"))]
-#[expect(unsafe_code, reason = "as on real machines")]
 pub(crate) unsafe fn accelerate(
     _: crate::abi::Backend,
     _: &mut [u32; 8],
@@ -100,8 +100,36 @@ impl Bus {
     pub(crate) const fn write(self, _: u64, _: u16, _: u8) {}
 }
 
+/// Has no screen.
+pub(crate) const fn open(_: u32) -> bool {
+    false
+}
+
 /// Shows nothing.
 pub(crate) const fn show(_: u32, _: u8) {}
+
+/// Reads a word of the program's own memory: tests hand over addresses of it.
+pub(crate) fn read(address: u64) -> u32 {
+    // SAFETY: only tests get here, with memory of theirs.
+    unsafe { pointer::<u32>(address).read_unaligned() }
+}
+
+/// Writes one.
+pub(crate) fn write(address: u64, value: u32) {
+    // SAFETY: as above.
+    unsafe { pointer::<u32>(address).write_unaligned(value) }
+}
+
+/// Fills memory.
+pub(crate) fn fill(address: u64, byte: u8, count: u64) {
+    let count = usize::try_from(count).unwrap_or_default();
+    // SAFETY: as above.
+    unsafe { pointer::<u8>(address).write_bytes(byte, count) }
+}
+
+fn pointer<T>(address: u64) -> *mut T {
+    core::ptr::with_exposed_provenance_mut(usize::try_from(address).unwrap_or_default())
+}
 
 /// Has no register image.
 pub(crate) const fn handoff() -> Handoff {

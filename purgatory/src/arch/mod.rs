@@ -43,8 +43,8 @@ compile_error!("this architecture has no module under purgatory/src/arch yet");
 
 pub use machine::{ADDRESS_LIMIT, BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 pub(crate) use machine::{
-    Bus, can_read, cycles, cycles_per_microsecond, forget, guarded, halt, handoff, jump, own,
-    prepare, reset, show, stack_is_sound, wait,
+    Bus, can_read, cycles, cycles_per_microsecond, fill, forget, guarded, halt, handoff,
+    jump, open, own, prepare, read, reset, show, stack_is_sound, wait, write,
 };
 
 use crate::{abi::Backend, status::STATUS};

@@ -5,9 +5,11 @@
 //! succeed. Where one faults it ends in the guard around it.
 #![expect(unsafe_code, reason = "instructions that Rust has no words for")]
 
-use core::arch::asm;
+use core::{arch::asm, mem::MaybeUninit};
 
 use x86_64::instructions::port::Port;
+
+use super::paging::reach;
 
 /// How the registers of a device are reached.
 #[derive(Clone, Copy)]
@@ -24,15 +26,7 @@ impl Bus {
         match self {
             Self::Ports => inb(port(base, register)),
             Self::Words => {
-                let word: u32;
-                // SAFETY: reads the word, and changes nothing but a device that was
-                // configured; options: memory may change by it, so neither `pure`
-                // nor `nomem`.
-                unsafe {
-                    asm!("mov {:e}, [{}]", out(reg) word, in(reg) word_at(base, register),
-                        options(nostack, preserves_flags));
-                }
-                let [low, ..] = word.to_le_bytes();
+                let [low, ..] = read(word_at(base, register)).to_le_bytes();
                 low
             }
         }
@@ -42,24 +36,55 @@ impl Bus {
     pub(crate) fn write(self, base: u64, register: u16, value: u8) {
         match self {
             Self::Ports => outb(port(base, register), value),
-            // SAFETY: writes one word, of a device that was configured and is neither
-            // in a region nor ours (console.rs).
-            Self::Words => unsafe {
-                asm!("mov [{}], {:e}", in(reg) word_at(base, register), in(reg) u32::from(value),
-                    options(nostack, preserves_flags));
-            },
+            Self::Words => write(word_at(base, register), value.into()),
         }
     }
 }
 
-/// Writes half a word of the screen's memory.
-///
-/// # Safety
-/// It is no memory of the program.
-pub(super) unsafe fn store(address: u64, value: u16) {
-    // SAFETY: the caller's; touches no flag and no stack.
+/// Reads a word of physical memory, whatever is there.
+#[inline(never)]
+pub(crate) fn read(address: u64) -> u32 {
+    let word;
+    // SAFETY: reads the word, and changes nothing but a device that was configured;
+    // options: memory may change by it, so neither `pure` nor `nomem`.
     unsafe {
-        asm!("mov [{}], {:x}", in(reg) address, in(reg) value, options(nostack, preserves_flags));
+        asm!("mov {:e}, [{}]", out(reg) word, in(reg) reach(address),
+            options(nostack, preserves_flags));
+    }
+    word
+}
+
+/// Writes a word of physical memory, of a device that is neither in a region nor ours:
+/// the caller looked.
+#[inline(never)]
+pub(crate) fn write(address: u64, value: u32) {
+    // SAFETY: no memory of the program.
+    unsafe {
+        asm!("mov [{}], {:e}", in(reg) reach(address), in(reg) value,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Copies 64 bytes of physical memory, whatever is there.
+pub(super) fn copy(address: u64) -> [u16; 32] {
+    let mut copy = MaybeUninit::uninit();
+    // SAFETY: writes all of `copy`. DF is clear by the ABI.
+    unsafe {
+        asm!("rep movsw", inout("rcx") 32_u64 => _, inout("rdi") copy.as_mut_ptr() => _,
+            inout("rsi") reach(address) => _,
+            options(nostack, preserves_flags));
+        copy.assume_init()
+    }
+}
+
+/// Fills physical memory, likewise.
+#[inline(never)]
+pub(crate) fn fill(address: u64, byte: u8, count: u64) {
+    // SAFETY: no memory of the program. DF is clear by the ABI.
+    unsafe {
+        asm!("rep stosb", in("al") byte, inout("rcx") count => _,
+            inout("rdi") reach(address) => _,
+            options(nostack, preserves_flags));
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     features,
     guard::guarded,
     io::outb,
+    paging,
     tables::{self, address},
 };
 use crate::{
@@ -89,6 +90,7 @@ pub(crate) fn handoff() -> Handoff {
 
 /// Starts the next kernel.
 pub(crate) fn jump(_: Verified) -> ! {
+    paging::restore();
     features::restore();
     // SAFETY: the image was verified, the loader filled the register image, and
     // the entry code saved the IDT that `x86_jump` puts back.

@@ -17,6 +17,8 @@ mod io;
 #[cfg(target_os = "none")]
 mod machine;
 #[cfg(target_os = "none")]
+mod paging;
+#[cfg(target_os = "none")]
 mod screen;
 #[cfg(target_os = "none")]
 mod tables;
@@ -28,9 +30,9 @@ pub(crate) use {
     clock::{cycles, cycles_per_microsecond, wait},
     features::forget,
     guard::{can_read, guarded},
-    io::Bus,
+    io::{Bus, fill, read, write},
     machine::{halt, handoff, jump, own, prepare, reset, stack_is_sound},
-    screen::show,
+    screen::{open, show},
 };
 
 use super::BLOCK;
@@ -39,8 +41,10 @@ use crate::abi::{Backend, Config};
 /// The backends, the fastest first.
 pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Portable];
 
-/// Where a blob speaks that nobody configured: COM1, and what QEMU logs.
-pub const DEFAULT_CONSOLES: u32 = Config::CONSOLE_PORT | Config::CONSOLE_DEBUG;
+/// Where a blob speaks that nobody configured: COM1, what QEMU logs, and the screen of
+/// a kernel that is not started.
+pub const DEFAULT_CONSOLES: u32 =
+    Config::CONSOLE_PORT | Config::CONSOLE_DEBUG | Config::CONSOLE_FRAMEBUFFER;
 
 /// Letters a vector; `..` has no name (AMD64 manual volume 2, table 8-1).
 pub const CAUSES: &[[u8; 4]] = {

@@ -1,41 +1,62 @@
-//! Consoles that only a PC has: QEMU's debug port, VGA text.
-#![expect(unsafe_code, reason = "the screen's memory")]
+//! Where the screens of a PC are, and the debug port of those that are emulated.
 
-use super::io::{self, outb};
-use crate::abi::{Config, Exported};
+use super::{
+    io::{self, outb},
+    machine,
+};
+use crate::{
+    abi::Config,
+    screen::Screen,
+};
 
-/// The next cell of the VGA screen.
-static CURSOR: Exported<u64> = Exported::new(0);
+/// VGA's text, and the linear frame buffer.
+static SCREENS: [Screen; 2] = [const { Screen::new() }; 2];
+
+/// Takes one of these into use; false if it is not there.
+pub(crate) fn open(console: u32) -> bool {
+    match console {
+        // Where no card is, the writes go nowhere.
+        Config::CONSOLE_VGA => screen(console).open(0xb_8000, 80, 25, 160, 2),
+        Config::CONSOLE_FRAMEBUFFER => frame_buffer(),
+        _ => true,
+    }
+}
 
 /// Shows a byte on one of them.
-#[inline(never)]
 pub(crate) fn show(console: u32, byte: u8) {
     if console == Config::CONSOLE_DEBUG {
         outb(0xe9, byte);
     } else {
-        screen(byte);
+        screen(console).show(byte);
     }
 }
 
-/// Shows a byte on the VGA text screen: 80 columns, 25 rows, from the top, and
-/// from the top again. A new line clears the rest of its row.
-fn screen(byte: u8) {
-    const SCREEN: u64 = 0xb_8000;
-    const COLUMNS: u64 = 80;
-    const CELLS: u64 = COLUMNS * 25;
-    const LIGHT_GREY: u16 = 0x0700;
+fn screen(console: u32) -> &'static Screen {
+    let [text, pixels] = &SCREENS;
+    if console == Config::CONSOLE_VGA { text } else { pixels }
+}
 
-    let mut cursor = CURSOR.read();
-    loop {
-        let shown = if byte == b'\n' { b' ' } else { byte };
-        let cell = SCREEN.wrapping_add(cursor.wrapping_mul(2));
-        // SAFETY: cell `cursor` of the screen, which is below `CELLS`; where no
-        // screen is, the write goes nowhere or ends in the guard.
-        unsafe { io::store(cell, LIGHT_GREY | u16::from(shown)) };
-        cursor = cursor.wrapping_add(1);
-        if byte != b'\n' || cursor.is_multiple_of(COLUMNS) {
-            break;
-        }
-    }
-    CURSOR.write(if cursor < CELLS { cursor } else { 0 });
+/// Takes the frame buffer into use that the boot parameters describe: `struct
+/// screen_info` (`uapi/linux/screen_info.h`), their first 64 bytes.
+fn frame_buffer() -> bool {
+    let info = io::copy(machine::handoff().argument);
+    let [_, _, _, _, _, _, _, kind, _, width, height, depth, rest @ ..] = info;
+    let [base, base1, _, _, _, _, stride, ..] = rest;
+    let [.., upper, upper1, _] = info;
+    let [_, kind] = kind.to_le_bytes();
+    // Firmware that knows no upper half leaves it 0.
+    let base = u64::from(upper1) << 48
+        | u64::from(upper) << 32
+        | u64::from(base1) << 16
+        | u64::from(base);
+    // VESA's, set up by the BIOS; EFI's.
+    matches!(kind, 0x23 | 0x70)
+        && u32::from(height) >= Screen::LEAST
+        && screen(Config::CONSOLE_FRAMEBUFFER).open(
+            base,
+            width.into(),
+            height.into(),
+            stride.into(),
+            u32::from(depth).wrapping_add(7) / 8,
+        )
 }

@@ -10,7 +10,7 @@ use core::arch::global_asm;
 
 /// The round constants of FIPS 180-4, section 4.2.2; aligned, because legacy SSE
 /// instructions fault on memory that is not.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 struct RoundConstants([u32; 64]);
 
 static ROUND_CONSTANTS: RoundConstants = RoundConstants([

@@ -64,7 +64,11 @@ const ALLOWED: &[(Kind, &[&str])] = &[
     ),
     (
         Kind::Control,
-        &["arch::x86_64::entry::exception", "arch::x86_64::features::"],
+        &[
+            "arch::x86_64::entry::exception",
+            "arch::x86_64::features::",
+            "arch::x86_64::paging::",
+        ],
     ),
     (
         Kind::Counter,
