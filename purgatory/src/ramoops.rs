@@ -57,7 +57,7 @@ impl Zone {
             return false;
         }
         let at = self.start.wrapping_add(12);
-        arch::fill(at.wrapping_add(count.into()), byte, 1);
+        arch::fill(at.wrapping_add(count.into()), byte.into(), 1);
         arch::write(self.start.wrapping_add(8), count.wrapping_add(1));
         true
     }

@@ -37,6 +37,9 @@ impl Screen {
     /// registers take.
     pub(crate) const LEAST: u32 = 293;
 
+    /// 8K, to be cleared before the first word.
+    const LARGEST: u32 = 1 << 27;
+
     /// Is no screen yet.
     pub(crate) const fn new() -> Self {
         Self {
@@ -72,6 +75,7 @@ impl Screen {
         self.height.write(height);
         if width.wrapping_sub(1) >= line
             || line > stride
+            || size > Self::LARGEST
             || !memory::is_free(Region { start, len: size.into() })
         {
             return false;
@@ -112,11 +116,11 @@ impl Screen {
     /// Draws a character, white on black.
     #[inline(never)]
     fn put(&self, byte: u8) {
-        const LIGHT_GREY: u8 = 7;
+        const LIGHT_GREY: u32 = 7;
         let mut line = self.start.read().wrapping_add(self.next.read().into());
         let height = self.height.read();
         if height == 1 {
-            arch::fill(line, byte, 1);
+            arch::fill(line, byte.into(), 1);
             return arch::fill(line.wrapping_add(1), LIGHT_GREY, 1);
         }
         let run = self.width.read() / COLUMNS;
@@ -132,7 +136,7 @@ impl Screen {
 #[inline(never)]
 fn draw(mut at: u64, mut row: u64, run: u32) {
     for _ in 0..COLUMNS {
-        arch::fill(at, if row & 1 == 0 { 0 } else { 0xff }, run.into());
+        arch::fill(at, if row & 1 == 0 { 0 } else { u32::MAX }, run);
         at = at.wrapping_add(run.into());
         row >>= 1;
     }

@@ -117,28 +117,30 @@ x86_exception:
 #   on entry   the descriptor-table register image at {saved_idt} is the one
 #              found at entry, {handoff} holds 16 registers and rip
 #   on exit    all 16 registers loaded, IDTR as found, IF = DF = 0
-# The IDT goes last: until then a fault is still caught.
+# The IDT goes last: until then a fault is still caught. An NMI on the way is
+# pushed over what was popped, and what lies before: nobody reads it any more.
 # ---------------------------------------------------------------------------
     .section .text.x86_jump, "ax", @progbits
     .type x86_jump, @function
 x86_jump:
-    lea r15, [rip + {handoff}]
-    mov rax, [r15]
-    mov rcx, [r15 + 8]
-    mov rdx, [r15 + 16]
-    mov rbx, [r15 + 24]
-    mov rsp, [r15 + 32]
-    mov rbp, [r15 + 40]
-    mov rsi, [r15 + 48]
-    mov rdi, [r15 + 56]
-    mov r8,  [r15 + 64]
-    mov r9,  [r15 + 72]
-    mov r10, [r15 + 80]
-    mov r11, [r15 + 88]
-    mov r12, [r15 + 96]
-    mov r13, [r15 + 104]
-    mov r14, [r15 + 112]
-    mov r15, [r15 + 120]
+    lea rsp, [rip + {handoff}]
+    pop rax
+    pop rcx
+    pop rdx
+    pop rbx
+    pop rbp                     # that of rsp: it goes where the next one does
+    pop rbp
+    pop rsi
+    pop rdi
+    pop r8
+    pop r9
+    pop r10
+    pop r11
+    pop r12
+    pop r13
+    pop r14
+    pop r15
+    mov rsp, [rip + {handoff} + 32]
     lidt [rip + {saved_idt}]
     jmp [rip + {handoff} + 128]
     .size x86_jump, . - x86_jump

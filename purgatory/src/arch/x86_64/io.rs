@@ -77,14 +77,14 @@ pub(super) fn copy(address: u64) -> [u16; 32] {
     }
 }
 
-/// Fills physical memory, likewise.
+/// Fills physical memory, likewise: with words, and with their lowest byte what is left.
 #[inline(never)]
-pub(crate) fn fill(address: u64, byte: u8, count: u64) {
+pub(crate) fn fill(address: u64, word: u32, count: u32) {
     // SAFETY: no memory of the program. DF is clear by the ABI.
     unsafe {
-        asm!("rep stosb", in("al") byte, inout("rcx") count => _,
-            inout("rdi") reach(address) => _,
-            options(nostack, preserves_flags));
+        asm!("mov {count:e}, ecx", "shr ecx, 2", "rep stosd", "mov ecx, {count:e}", "and ecx, 3",
+            "rep stosb", count = out(reg) _, in("eax") word, inout("ecx") count => _,
+            inout("rdi") reach(address) => _, options(nostack));
     }
 }
 

@@ -26,9 +26,10 @@ static FOUND: Exported<u64> = Exported::new(0);
 
 /// Present, writable.
 const TABLE: u64 = 3;
-/// Of 2 MiB, and by PCD, whatever first kernel set up the PAT, uncached (UC-): it is so
-/// that a write to RAM outlives a reset. An MTRR may allow a frame buffer to combine.
-const PAGE: u64 = TABLE | 0x80 | 0x10;
+/// Of 2 MiB, accessed and written already, so that it stays as it is; and by PCD, whatever
+/// PAT the first kernel set up, uncached (UC-): what goes to RAM outlives a reset, and an
+/// MTRR may still allow a frame buffer to combine.
+const PAGE: u64 = TABLE | 0x80 | 0x60 | 0x10;
 const SIZE: u64 = 1 << 21;
 /// What the last but two entry of the root maps, on 4 levels and on 5.
 const WINDOW: u64 = 0u64.wrapping_sub(3 * SIZE);

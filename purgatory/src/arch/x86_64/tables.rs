@@ -9,7 +9,6 @@
 
 use core::{arch::asm, mem::offset_of};
 
-use spin::mutex::{SpinMutex, SpinMutexGuard};
 use x86_64::{
     PrivilegeLevel, VirtAddr,
     instructions::{
@@ -47,84 +46,78 @@ const VECTORS: usize = 32;
 /// Bytes from one entry stub to the next.
 const STUB: u64 = 4;
 
-/// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5), as far as it is used.
-#[repr(C, packed(4))]
+/// The 64-bit TSS (AMD64 manual volume 2, section 12.2.5): of all that only the first
+/// interrupt stack is used. Who may use which port is no question at CPL 0.
+#[repr(C)]
 struct TaskState {
-    reserved: u32,
-    privileged_stacks: [u64; 3],
-    reserved2: u64,
-    fault_stack: u64,
-    interrupt_stacks: [u64; 6],
-    reserved3: [u32; 2],
-    reserved4: u16,
-    io_map: u16,
+    /// So that what follows begins in the middle of 8 bytes, as that stack wants it.
+    padding: u32,
+    head: [u32; 9],
+    fault_stack: Exported<u64>,
+    tail: [u32; 15],
 }
 
-/// Its size, which is where no I/O map begins.
-const TASK_STATE: u16 = 104;
+/// How far the CPU's view of it is behind ours, and its size.
+const TASK_STATE: usize = offset_of!(TaskState, head);
+/// See [`TASK_STATE`].
+const TASK_STATE_SIZE: u64 = 104;
 
-const _: () = assert!(size_of::<TaskState>() == 104);
-const _: () = assert!(offset_of!(TaskState, fault_stack) == 36);
+const _: () = assert!(offset_of!(TaskState, fault_stack) == TASK_STATE + 36);
+const _: () = assert!(offset_of!(TaskState, tail) + 60 == TASK_STATE + 104);
 
+/// Cells, because the CPU owns them once they are loaded.
 #[repr(C)]
 struct Tables {
-    gdt: [u64; 6],
-    idt: [[u64; 2]; VECTORS],
+    gdt: [Exported<u64>; 6],
+    idt: [[Exported<u64>; 2]; VECTORS],
     tss: TaskState,
 }
 
-static TABLES: SpinMutex<Tables> = SpinMutex::new(Tables {
-    gdt: [0; 6],
-    idt: [[0; 2]; VECTORS],
+static TABLES: Tables = Tables {
+    gdt: [const { Exported::new(0) }; 6],
+    idt: [const { [const { Exported::new(0) }; 2] }; VECTORS],
     tss: TaskState {
-        reserved: 0,
-        privileged_stacks: [0; 3],
-        reserved2: 0,
-        fault_stack: 0,
-        interrupt_stacks: [0; 6],
-        reserved3: [0; 2],
-        reserved4: 0,
-        io_map: 0,
+        padding: 0,
+        head: [0; 9],
+        fault_stack: Exported::new(0),
+        tail: [0; 15],
     },
-});
+};
 
 unsafe extern "sysv64" {
     safe static x86_exception_stubs: u8;
     safe static fault_stack_end: u8;
 }
 
-/// Loads our GDT, segments, TSS and IDT, once.
+/// Loads our GDT, segments, TSS and IDT.
 pub(super) fn install() {
-    let Some(tables) = TABLES.try_lock() else {
-        return;
-    };
-    // Locked for good: the CPU owns the tables from here on.
-    let tables = SpinMutexGuard::leak(tables);
-
-    let tss = address(&raw const tables.tss);
-    tables.tss.fault_stack = address(&raw const fault_stack_end);
-    tables.tss.io_map = TASK_STATE;
-    tables.gdt = [
-        0,
-        0,
-        CODE,
-        DATA,
-        TSS | u64::from(TASK_STATE - 1) | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
-        tss >> 32,
-    ];
+    let [_, _, code, data, task_low, task_high] = &TABLES.gdt;
+    TABLES
+        .tss
+        .fault_stack
+        .write(address(&raw const fault_stack_end));
+    let tss = address(&raw const TABLES.tss.head);
+    code.write(CODE);
+    data.write(DATA);
+    task_low.write(
+        TSS | (TASK_STATE_SIZE - 1) | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
+    );
+    task_high.write(tss >> 32);
     // All stubs lie in one page, so only the lowest part of a gate changes.
     let stub = address(&raw const x86_exception_stubs);
-    let mut low = GATE | stub & 0xffff | (stub & 0xffff_0000) << 32;
-    let high = stub >> 32;
-    for gate in &mut tables.idt {
-        *gate = [low, high];
-        low = low.wrapping_add(STUB);
+    let mut entry = GATE | stub & 0xffff | (stub & 0xffff_0000) << 32;
+    for [low, high] in &TABLES.idt {
+        low.write(entry);
+        high.write(stub >> 32);
+        entry = entry.wrapping_add(STUB);
     }
-    tables.idt[usize::from(DOUBLE_FAULT)][0] |= 1 << 32;
-    tables.idt[usize::from(MACHINE_CHECK)][0] |= 1 << 32;
+    let [double_fault, _] = &TABLES.idt[usize::from(DOUBLE_FAULT)];
+    double_fault.write(double_fault.read() | 1 << 32);
+    let [machine_check, _] = &TABLES.idt[usize::from(MACHINE_CHECK)];
+    machine_check.write(machine_check.read() | 1 << 32);
 
-    let gdt = pointer(&raw const tables.gdt);
-    let idt = pointer(&raw const tables.idt);
+    let gdt = pointer(&raw const TABLES.gdt);
+    let idt = pointer(&raw const TABLES.idt);
     // SAFETY: the table is never moved or written again, and holds code and
     // data descriptors that equal the ones in use.
     unsafe { lgdt(&gdt) };
