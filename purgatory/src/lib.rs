@@ -72,7 +72,10 @@ extern "C" fn run(damage: u64) -> ! {
             STATUS.conclude(Verdict::StackOverflow);
             report::overflowed();
         }
-        Err(refusal) => report::refused(refusal),
+        Err(refusal) => {
+            let confirmed = report::agree();
+            report::refused(refusal, if confirmed { backend } else { Usable::PORTABLE });
+        }
     }
     finish(Ending::Refusal)
 }

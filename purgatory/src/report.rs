@@ -17,8 +17,9 @@ use crate::{
     verify::{Refusal, equal},
 };
 
-/// Reports that the image must not be started, and why.
-pub(crate) fn refused(refusal: Refusal) {
+/// Reports that the image must not be started, and why; `backend` can be trusted with
+/// the fingerprints.
+pub(crate) fn refused(refusal: Refusal, backend: Usable) {
     console::open();
     text("purgatory: refused: ");
     match refusal {
@@ -52,7 +53,7 @@ pub(crate) fn refused(refusal: Refusal) {
     if STATUS.doubted.read() != 0 {
         doubted();
     }
-    regions();
+    regions(backend);
     text("\n");
 }
 
@@ -131,7 +132,7 @@ fn digest(format: &str, digest: &Digest) {
 
 /// Lists the regions in use, then their fingerprints, four a line: the first 4
 /// bytes of a region's own SHA-256.
-fn regions() {
+fn regions(backend: Usable) {
     let image = memory::loaded_image();
     image.claims().for_each(describe);
     image.claims().enumerate().for_each(|(column, claim)| {
@@ -142,7 +143,7 @@ fn regions() {
         });
         say!(" %u ", claim.index.into());
         if let Some(memory) = claim.readable() {
-            let mut hash = Sha256::new(Usable::PORTABLE);
+            let mut hash = Sha256::new(backend);
             hash.update(memory);
             let [first, ..] = hash.finish();
             number(u64::from_be(first) >> 32, HEXADECIMAL, 8);
