@@ -53,26 +53,24 @@ pub(super) const CASES: &[Case] = &[
         ..INTACT
     },
     on("cpu-max", "max", "sha-ni"),
-    on("cpu-max-without-sha-ni", "max,-sha-ni", "portable"),
-    on(
-        "cpu-max-without-sha-ni-and-avx2",
-        "max,-sha-ni,-avx2",
-        "portable",
-    ),
-    on(
-        "cpu-max-without-sha-ni-and-bmi2",
-        "max,-sha-ni,-bmi2",
-        "portable",
-    ),
-    on("cpu-max-without-ssse3", "max,-ssse3,-sha-ni", "portable"),
+    on("cpu-max-without-sha-ni", "max,-sha-ni", "sse2"),
+    on("cpu-max-without-ssse3", "max,-ssse3,-sha-ni", "sse2"),
     Case {
         profiles: BOTH,
-        ..on("cpu-qemu64", "qemu64", "portable")
+        ..on("cpu-qemu64", "qemu64", "sse2")
     },
-    on("cpu-sandybridge", "SandyBridge", "portable"),
-    on("cpu-haswell", "Haswell", "portable"),
-    on("cpu-skylake-server", "Skylake-Server", "portable"),
-    on("cpu-icelake-server", "Icelake-Server", "portable"),
+    on(
+        "cpu-qemu64-with-aes",
+        "qemu64,+ssse3,+sse4.1,+sse4.2,+aes,+popcnt",
+        "sse2",
+    ),
+    on("cpu-nehalem", "Nehalem", "sse2"),
+    on("cpu-westmere", "Westmere", "sse2"),
+    on("cpu-sandybridge", "SandyBridge", "sse2"),
+    on("cpu-denverton", "Denverton", "sha-ni"),
+    on("cpu-haswell", "Haswell", "sse2"),
+    on("cpu-skylake-server", "Skylake-Server", "sse2"),
+    on("cpu-icelake-server", "Icelake-Server", "sse2"),
     on("cpu-epyc", "EPYC", "sha-ni"),
     Case {
         name: "intact-machine-checks",

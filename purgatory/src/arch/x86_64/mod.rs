@@ -37,7 +37,7 @@ use super::BLOCK;
 use crate::abi::{Backend, Config};
 
 /// The backends, the fastest first.
-pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Portable];
+pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Sse2, Backend::Portable];
 
 /// Where a blob speaks that nobody configured: COM1, and what QEMU logs.
 pub const DEFAULT_CONSOLES: u32 = Config::CONSOLE_PORT | Config::CONSOLE_DEBUG;
@@ -65,10 +65,14 @@ pub const REGISTERS: &[[u8; 4]] = {
 #[expect(unsafe_code, reason = "calls assembly")]
 pub(crate) unsafe fn accelerate(backend: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
     match backend {
-        Backend::Portable | Backend::Sse2 => (),
+        Backend::Portable => (),
         // SAFETY: the slice says how many blocks are readable; the CPU is the caller's.
         Backend::ShaNi => unsafe {
             sha256::sha256_compress_shani(state, blocks.as_ptr(), blocks.len());
+        },
+        // SAFETY: as above.
+        Backend::Sse2 => unsafe {
+            sha256::sha256_compress_sse2(state, blocks.as_ptr(), blocks.len());
         },
     }
 }

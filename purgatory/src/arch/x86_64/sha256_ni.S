@@ -97,10 +97,7 @@ sha256_compress_shani:
     palignr xmm2, xmm7, 8               # E F G H
     movdqu  [rdi], xmm1
     movdqu  [rdi + 16], xmm2
-    # The next kernel gets no vector state from here.
-  .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-    pxor    xmm\i, xmm\i
-  .endr
+    jmp     {clear}
 .Lsha256_ni_return:
     ret
 .size sha256_compress_shani, . - sha256_compress_shani

@@ -57,7 +57,7 @@ const ALLOWED: &[(Kind, &[&str])] = &[
     (
         Kind::Extension,
         &[
-            "arch::x86_64::features::clear_vectors",
+            "arch::x86_64::sha256::clear_vectors",
             "sha256_compress_shani",
             "sha256_compress_sse2",
         ],
