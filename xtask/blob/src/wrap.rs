@@ -3,23 +3,20 @@
 
 use anyhow::{Context, Result, bail};
 use object::{
-    Endianness, Object, ObjectSection, ObjectSymbol, SymbolFlags, elf,
+    Object, ObjectSection, ObjectSymbol, SymbolFlags, elf,
     write::elf::{FileHeader, SectionHeader, Sym, Writer},
 };
 
-use crate::{arch::Arch, load::PAGE};
+use crate::{arch::Arch, number::PAGE};
 
-/// The global symbols of the blob: what the loader looks up, then ours.
-pub const SYMBOLS: [&str; 8] = [
-    "purgatory_start",
-    "entry64_regs",
-    "stack_end",
-    "purgatory_sha_regions",
-    "purgatory_sha256_digest",
-    "purgatory_config",
-    "purgatory_status",
-    "purgatory_verify",
-];
+/// The global symbols of the blob: its start, what the loader looks up, then ours.
+pub fn symbols(arch: Arch) -> impl Iterator<Item = &'static str> {
+    let loader = arch.symbols.iter().map(|(name, _)| *name);
+    ["purgatory_start"].into_iter().chain(loader).chain(OWN)
+}
+
+/// What only this project's tools look up.
+pub const OWN: [&str; 3] = ["purgatory_config", "purgatory_status", "purgatory_verify"];
 
 /// Builds the file from the linked program and the bytes of its section.
 pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
@@ -28,7 +25,7 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         .section_by_name(".stack")
         .context("the link left no .stack section")?;
     let mut file = Vec::new();
-    let mut writer = Writer::new(Endianness::Little, true, &mut file);
+    let mut writer = Writer::new(arch.endianness, true, &mut file);
 
     writer.reserve_file_header();
     let bytes_at = writer.reserve(bytes.len() as u64, 8);
@@ -38,8 +35,8 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
     let section = writer.reserve_section_index();
     let stack_section = writer.reserve_section_index();
     writer.reserve_null_symbol_index();
-    let mut symbols = Vec::new();
-    for name in SYMBOLS {
+    let mut entries = Vec::new();
+    for name in symbols(arch) {
         let symbol = linked
             .symbol_by_name(name)
             .with_context(|| format!("the linked program does not define {name}"))?;
@@ -52,7 +49,7 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
             bail!("the linked program is no ELF file");
         };
         let text = writer.add_string(name.as_bytes());
-        symbols.push((
+        entries.push((
             text,
             Sym {
                 section: Some(home.0),
@@ -78,14 +75,14 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         os_abi: elf::ELFOSABI_NONE,
         abi_version: 0,
         e_type: elf::ET_REL,
-        e_machine: arch.machine(),
+        e_machine: arch.machine,
         e_entry: 0,
         e_flags: elf::FileFlags(0),
     })?;
     writer.pad_until(bytes_at);
     writer.write(bytes);
     writer.write_null_symbol();
-    for (text, symbol) in symbols {
+    for (text, symbol) in entries {
         let st_name = writer.string_offset(Some(text));
         writer.write_symbol(&Sym { st_name, ..symbol });
     }

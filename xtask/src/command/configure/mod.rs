@@ -7,20 +7,21 @@
 #[cfg(test)]
 mod tests;
 
-use std::{mem::offset_of, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use blob::{
+    config::{self, COM_PORTS, FULL_SPEED},
+    get,
+    number::{ADDRESS_LIMIT, number},
+    set,
+};
 use clap::ArgGroup;
 use purgatory::abi::Config;
 
 use crate::host::{
     failure::{Failure, read_blob},
     output,
-};
-use blob::{
-    config::{self, COM_PORTS, FULL_SPEED},
-    load,
-    record::{field, number, set_field},
 };
 
 /// Options of `cargo xtask configure`.
@@ -102,40 +103,22 @@ impl Options {
             self.set_consoles(config)?;
         }
         if self.vga {
-            let consoles = u32::from_le_bytes(field(config, offset_of!(Config, consoles)));
-            let consoles = consoles | Config::CONSOLE_VGA;
-            set_field(
-                config,
-                offset_of!(Config, consoles),
-                &consoles.to_le_bytes(),
-            );
+            let consoles = get!(config, Config.consoles);
+            set!(config, Config.consoles, consoles | Config::CONSOLE_VGA);
         }
         if let Some(divisor) = self.baud.or(self.divisor) {
-            set_field(
-                config,
-                offset_of!(Config, uart_divisor),
-                &divisor.to_le_bytes(),
-            );
+            set!(config, Config.uart_divisor, divisor);
         }
         if self.verbose || self.quiet {
-            let verbosity = u32::from(self.verbose);
-            set_field(
-                config,
-                offset_of!(Config, verbosity),
-                &verbosity.to_le_bytes(),
-            );
+            set!(config, Config.verbosity, u32::from(self.verbose));
         }
         if let Some(action) = self.on_refusal {
             let (action, delay) = match action {
                 Action::Halt => (Config::HALT, 0),
                 Action::Reset(delay) => (Config::RESET, delay),
             };
-            set_field(
-                config,
-                offset_of!(Config, on_refusal),
-                &action.to_le_bytes(),
-            );
-            set_field(config, offset_of!(Config, delay), &delay.to_le_bytes());
+            set!(config, Config.on_refusal, action);
+            set!(config, Config.delay, delay);
         }
         Ok(())
     }
@@ -146,15 +129,11 @@ impl Options {
         for &console in &self.consoles {
             let flag = match console {
                 Console::Port(port) => {
-                    set_field(config, offset_of!(Config, uart_port), &port.to_le_bytes());
+                    set!(config, Config.uart_port, port);
                     Config::CONSOLE_PORT
                 }
                 Console::Memory(address) => {
-                    set_field(
-                        config,
-                        offset_of!(Config, uart_mmio),
-                        &address.to_le_bytes(),
-                    );
+                    set!(config, Config.uart_mmio, address);
                     Config::CONSOLE_MMIO
                 }
                 Console::Debug => Config::CONSOLE_DEBUG,
@@ -172,7 +151,7 @@ impl Options {
             }
             flags |= flag;
         }
-        set_field(config, offset_of!(Config, consoles), &flags.to_le_bytes());
+        set!(config, Config.consoles, flags);
         Ok(())
     }
 }
@@ -190,7 +169,7 @@ fn console(text: &str) -> Result<Console, String> {
         let address = number(place)?;
         return if address == 0 || !address.is_multiple_of(4) {
             Err("registers are 32-bit words: give a multiple of 4, not 0".to_owned())
-        } else if address >= load::ADDRESS_LIMIT {
+        } else if address >= ADDRESS_LIMIT {
             Err("no physical address has more than 52 bits".to_owned())
         } else {
             Ok(Console::Memory(address))
