@@ -6,13 +6,14 @@
 mod host;
 
 mod boot;
-mod build;
 mod command;
 #[cfg(test)]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;
+mod freestanding;
 mod kernels;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod machine;
+#[cfg(target_os = "linux")]
 mod native;
 mod vm;
 
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use host::{failure, needs::Setup};
+use host::{failure, options::Setup};
 
 /// Builds the purgatory, proves its promises, and boots it.
 #[derive(Parser)]

@@ -4,334 +4,11 @@
 #[expect(dead_code, reason = "the other test compiles C, too")]
 mod fixture;
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// What stands in PATH.
-#[derive(Clone, Copy)]
-enum Tools {
-    /// Everything that this machine has.
-    All,
-    /// Nothing.
-    None,
-    /// This machine's, behind a QEMU that says it is 6.2.
-    OldQemu,
-}
-
-/// Arguments (`@` is the folder of the files below), tools, exit code, and what
-/// standard error must say.
-type Row = (&'static str, Tools, i32, &'static [&'static str]);
-
-const ROWS: &[Row] = &[
-    // Files.
-    (
-        "check @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    ("check @/text", Tools::None, 2, &["is not an ELF file"]),
-    (
-        "boot --blob @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    (
-        "boot --blob @/text",
-        Tools::None,
-        2,
-        &["is not an ELF file"],
-    ),
-    (
-        "test --blob @/text",
-        Tools::None,
-        2,
-        &["is not an ELF file"],
-    ),
-    (
-        "boot --kernel @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    ("boot --kernel @/text", Tools::None, 2, &["is no bzImage"]),
-    (
-        "boot --kernel @/old",
-        Tools::None,
-        2,
-        &["speaks boot protocol 2.11", "needs 2.12"],
-    ),
-    (
-        "boot --kernel @/short",
-        Tools::None,
-        2,
-        &["is cut off before the kernel itself"],
-    ),
-    (
-        "boot --kernel @/linux --initrd @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    (
-        "status --memory-dump @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    (
-        "status --memory-dump @/text",
-        Tools::None,
-        1,
-        &["no purgatory_status in this memory"],
-    ),
-    (
-        "status --qmp @/none",
-        Tools::None,
-        2,
-        &["cannot connect to", "No such file"],
-    ),
-    (
-        "explain @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    (
-        "explain @/text",
-        Tools::None,
-        1,
-        &["holds no report of a purgatory"],
-    ),
-    // The list that a run leaves beside the log is found without being named.
-    (
-        "explain @/run/serial.log",
-        Tools::None,
-        2,
-        &["run/segments.json is no list of segments"],
-    ),
-    (
-        "explain @/run/serial.log --segments @/none",
-        Tools::None,
-        2,
-        &["cannot read", "No such file"],
-    ),
-    (
-        "configure @/text --show",
-        Tools::None,
-        2,
-        &["is not an ELF file"],
-    ),
-    (
-        "configure @/green --show",
-        Tools::None,
-        1,
-        &["green cannot be configured: its purgatory_config has 8 bytes"],
-    ),
-    (
-        "configure @/green",
-        Tools::None,
-        2,
-        &["<--console <CONSOLE>|", "were not provided"],
-    ),
-    (
-        "explain @/green",
-        Tools::None,
-        2,
-        &["is a program or a dump, not a log"],
-    ),
-    (
-        "status --memory-dump @/empty",
-        Tools::None,
-        2,
-        &["empty is empty, or a device"],
-    ),
-    (
-        "status --memory-dump @/kdump",
-        Tools::None,
-        2,
-        &["is a compressed dump", "dump as ELF"],
-    ),
-    // A blob that breaks a promise, or is not ours, never reaches QEMU.
-    (
-        "boot --blob @/foreign",
-        Tools::None,
-        2,
-        &["foreign is not a blob of this project"],
-    ),
-    (
-        "boot --blob @/broken",
-        Tools::None,
-        1,
-        &[
-            "purgatory_sha_regions",
-            "mend:",
-            "broken; `cargo xtask check`",
-        ],
-    ),
-    (
-        "test --blob @/broken",
-        Tools::None,
-        1,
-        &[
-            "purgatory_sha_regions",
-            "mend:",
-            "broken; `cargo xtask check`",
-        ],
-    ),
-    // Options.
-    ("", Tools::None, 2, &["Usage: cargo xtask"]),
-    (
-        "biuld",
-        Tools::None,
-        2,
-        &["unrecognized subcommand", "'build'"],
-    ),
-    (
-        "build --core prebiult",
-        Tools::None,
-        2,
-        &["invalid value", "'prebuilt'"],
-    ),
-    (
-        "test --case intakt",
-        Tools::None,
-        2,
-        &["no case \"intakt\"", "did you mean \"intact\"?"],
-    ),
-    (
-        "boot --kernel @/linux --memory 0",
-        Tools::None,
-        2,
-        &["0 is not in 1..=1048576"],
-    ),
-    (
-        "boot --kernel @/linux --at 0xfffffffffffff000",
-        Tools::None,
-        2,
-        &["addresses have 52 bits"],
-    ),
-    (
-        "boot --timeout 0",
-        Tools::None,
-        2,
-        &["0 is not in 1..=86400"],
-    ),
-    (
-        "boot --kernel @/linux --at 0x123",
-        Tools::None,
-        2,
-        &["whole pages", "give a multiple of 0x1000"],
-    ),
-    (
-        "boot --kernel @/linux --at 0",
-        Tools::None,
-        2,
-        &["whole pages, and not at 0"],
-    ),
-    (
-        "boot --kernel @/linux --memory 7 --blob @/green",
-        Tools::All,
-        2,
-        &["7 MiB of memory are too little", "give at least"],
-    ),
-    (
-        "boot --kernel @/linux --at 0x80000000 --blob @/green",
-        Tools::All,
-        2,
-        &["0x80000000", "give it more with --memory"],
-    ),
-    (
-        "bench --check --size 64K",
-        Tools::None,
-        2,
-        &["--check judges", "from 1M on"],
-    ),
-    // The machine: everything that is missing is said at once.
-    (
-        "build",
-        Tools::None,
-        1,
-        &[
-            "no compiler has `core` for x86_64-unknown-none",
-            "no lld",
-            "rust-web-src lld",
-        ],
-    ),
-    (
-        "boot",
-        Tools::None,
-        1,
-        &[
-            "qemu-system-x86_64 is not on PATH",
-            "no compiler has `core`",
-            "no lld",
-            "apt-get install qemu-system-x86 rustc-web cargo-web rust-web-src lld\n",
-            "dnf install qemu-system-x86-core ",
-            "pacman -S qemu-system-x86 ",
-            "brew install qemu ",
-            "rustup target add x86_64-unknown-none",
-        ],
-    ),
-    (
-        "boot --provision",
-        Tools::None,
-        1,
-        &[
-            "`--provision` installs with apt only",
-            "dnf install qemu-system-x86-core ",
-        ],
-    ),
-    (
-        "test",
-        Tools::None,
-        1,
-        &[
-            "qemu-system-x86_64 is not on PATH",
-            "no compiler",
-            "no lld",
-            "no cc, no ld on PATH",
-        ],
-    ),
-    // What two needs share is named once: here it would be the last of the line.
-    ("lint", Tools::None, 1, &["rust-web-clippy\n"]),
-    (
-        "build --core prebuilt",
-        Tools::None,
-        1,
-        &[
-            "no compiler has `core` for x86_64-unknown-none (seen: none)",
-            "rustup target add",
-        ],
-    ),
-    (
-        "build --core source",
-        Tools::None,
-        1,
-        &["no compiler has the source of `core`"],
-    ),
-    (
-        "boot",
-        Tools::OldQemu,
-        1,
-        &["QEMU 6.2 is too old: 7.2 is the oldest"],
-    ),
-    // A blob that only spins.
-    (
-        "boot --blob @/green --timeout 3",
-        Tools::All,
-        1,
-        &[
-            "error: intact: QEMU still ran after 3 s\n--- last lines of ",
-            "talk.log\nharness: ready\n",
-        ],
-    ),
-];
 
 /// A bzImage whose 64-bit entry point jumps to itself.
 fn bzimage(protocol: u16) -> Vec<u8> {
@@ -381,17 +58,16 @@ fn bad_input_gets_one_clear_error() {
     let here = folder.path();
     prepare(here);
     let machine = std::env::var_os("PATH").unwrap();
-    for (line, tools, code, says) in ROWS {
-        let path = match tools {
-            Tools::All => machine.clone(),
-            Tools::None => here.join("nothing").into_os_string(),
-            Tools::OldQemu => {
-                let mut path = OsString::from(here.join("old-qemu"));
-                path.push(":");
-                path.push(&machine);
-                path
-            }
-        };
+    let rows = include_str!("cli.txt").lines();
+    for row in rows.filter(|row| !row.is_empty() && !row.starts_with('#')) {
+        let (how, rest) = row.split_once(" | ").unwrap();
+        let (line, says) = rest.split_once("| ").unwrap();
+        let (code, tools) = how.trim().split_once(' ').unwrap();
+        let mut path = here.join(tools).into_os_string();
+        if tools != "nothing" {
+            path.push(":");
+            path.push(&machine);
+        }
         let arguments = line.split_whitespace();
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(arguments.map(|word| word.replace('@', here.to_str().unwrap())))
@@ -401,7 +77,8 @@ fn bad_input_gets_one_clear_error() {
             .output()
             .unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(*code), "{line}\n{errors}");
+        let code: i32 = code.parse().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}\n{errors}");
         let errors_said = errors.lines().filter(|line| line.starts_with("error: "));
         let expected = usize::from(!line.is_empty());
         assert_eq!(errors_said.count(), expected, "{line}\n{errors}");
@@ -409,9 +86,10 @@ fn bad_input_gets_one_clear_error() {
             errors.starts_with("error: ") || line.is_empty(),
             "{line}\n{errors}"
         );
-        for text in *says {
+        for text in says.split(" | ") {
+            let text = text.replace("\\n", "\n");
             assert!(
-                errors.contains(text),
+                errors.contains(&text),
                 "{line} does not say {text:?}:\n{errors}"
             );
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 /// A purgatory of ours that holds every promise and verifies nothing.
-pub const GREEN: &str = "
+pub(crate) const GREEN: &str = "
         .section .purgatory, \"awx\", @progbits
         .balign 4096
         .global purgatory_start, purgatory_verify, stack_end, purgatory_config, purgatory_status
@@ -42,7 +42,7 @@ purgatory_status:
 
 /// A purgatory in the manner of the stock ones: C, several loaded sections,
 /// PC32, PLT32 and 64-bit relocations, the stack in `.bss`.
-pub const FOREIGN: &str = "
+pub(crate) const FOREIGN: &str = "
         unsigned long entry64_regs[17] __attribute__((section(\".rodata\"))) = {0};
         unsigned long purgatory_sha_regions[32] __attribute__((section(\".kexec-purgatory\"))) = {0};
         unsigned char purgatory_sha256_digest[32] __attribute__((section(\".kexec-purgatory\"))) = {0};
@@ -67,7 +67,7 @@ pub const FOREIGN: &str = "
 ";
 
 /// The flags of the kernel's own `arch/x86/purgatory/Makefile` that matter.
-pub const STOCK_FLAGS: &[&str] = &[
+pub(crate) const STOCK_FLAGS: &[&str] = &[
     "-O1",
     "-ffreestanding",
     "-mcmodel=small",
@@ -82,12 +82,12 @@ pub const STOCK_FLAGS: &[&str] = &[
 ];
 
 /// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`.
-pub fn assemble(source: &str) -> Vec<u8> {
+pub(crate) fn assemble(source: &str) -> Vec<u8> {
     build("S", source, &[])
 }
 
 /// Compiles C and links it likewise.
-pub fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
+pub(crate) fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
     build("c", source, flags)
 }
 
@@ -96,13 +96,18 @@ fn build(suffix: &str, source: &str, flags: &[&str]) -> Vec<u8> {
     let [source_file, object, blob] =
         [suffix, "o", "ro"].map(|suffix| folder.path().join("fixture").with_extension(suffix));
     fs::write(&source_file, source).unwrap();
-    let mut cc = Command::new("cc");
+    // The code is x86-64's; other machines have a compiler for it under its own name.
+    let tool = |name: &str, cross: &str| match std::env::consts::ARCH {
+        "x86_64" => Command::new(name),
+        _ => Command::new(format!("x86_64-linux-gnu-{cross}")),
+    };
+    let mut cc = tool("cc", "gcc");
     cc.args(flags)
         .arg("-c")
         .arg(&source_file)
         .arg("-o")
         .arg(&object);
-    let mut ld = Command::new("ld");
+    let mut ld = tool("ld", "ld");
     ld.args(["-r", "-e", "purgatory_start", "-o"])
         .arg(&blob)
         .arg(&object);

@@ -6,7 +6,7 @@
 
 use std::mem::offset_of;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use purgatory::{
     abi::Config,
     status::{Phase, Status},
@@ -14,12 +14,10 @@ use purgatory::{
 use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
-use crate::{
-    boot::case::Prepared,
-    vm::{
-        gdb::{Access, Debugger, Register},
-        qemu::Run,
-    },
+use super::case::Prepared;
+use crate::vm::{
+    gdb::{Access, Debugger},
+    run::Run,
 };
 
 /// Runs to the entry of the purgatory.
@@ -45,16 +43,13 @@ pub(super) fn perform(
             Act::Nmi => {
                 run.monitor()?.execute("inject-nmi", json!({}))?;
             }
-            // Valid, uncorrected, enabled; in progress, and the rip is known.
-            Act::MachineCheck => {
-                let status = 0xb2u64 << 56;
-                run.monitor()?
-                    .human(&format!("mce 0 0 {status:#x} 5 0 0"))?;
+            Act::Monitor(command) => {
+                run.monitor()?.human(command)?;
             }
             // In the place of a function that no boot calls.
             Act::Run(code) => {
                 debugger.write(prepared.verify, code)?;
-                debugger.set_register(Register::Rip, prepared.verify)?;
+                debugger.set_pc(prepared.verify)?;
             }
         }
     }

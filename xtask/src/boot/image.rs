@@ -6,58 +6,46 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail, ensure};
-use purgatory_tests::{HARNESS, Move, Plan, Range};
-use zerocopy::IntoBytes;
+use anyhow::{Context as _, Result, bail, ensure};
+use blob::number::PAGE;
+use purgatory_tests::plan::{Move, Plan, Range};
+use zerocopy::IntoBytes as _;
 
-use blob::load::PAGE;
+use crate::machine::Machine;
 
 const MIB: u64 = 1 << 20;
 
-/// Where QEMU's `pc` machine stops to put RAM below 4 GiB.
-const LOW_END: u64 = 3 << 30;
-/// With this much RAM or more, the rest goes above 4 GiB (`hw/i386/pc_piix.c`).
-const SPLIT_FROM: u64 = 0xe000_0000;
-const HIGH_START: u64 = 4 << 30;
-
-/// What the firmware keeps at the end of low RAM: ACPI tables, its own heap.
-const FIRMWARE: u64 = MIB;
-
 /// The physical memory of the guest, and what of it is taken.
-pub(crate) struct Memory {
+pub(crate) struct Space {
+    machine: &'static Machine,
     ram: Vec<Range>,
     taken: Vec<Range>,
 }
 
-impl Memory {
+impl Space {
     /// Describes a machine with `mebibytes` of RAM that must also hold an image
     /// of `image` bytes.
-    pub(crate) fn new(mebibytes: u64, image: u64) -> Result<Self> {
-        let size = mebibytes * MIB;
-        let low = if size >= SPLIT_FROM { LOW_END } else { size };
-        let mut ram = vec![Range { start: 0, len: low }];
-        if size > low {
-            ram.push(Range {
-                start: HIGH_START,
-                len: size - low,
-            });
-        }
-        // QEMU puts the image at the end of low RAM, below the ACPI tables.
-        let staging = page_up(image) + FIRMWARE;
+    pub(crate) fn new(machine: &'static Machine, mebibytes: u64, image: u64) -> Result<Self> {
+        let ram = (machine.ram)(mebibytes * MIB);
+        let low = ram.first().map_or(0, Range::end);
+        // QEMU puts the image at the end of low RAM, below what the firmware keeps.
+        let staging = page_up(image) + machine.firmware;
+        let harness = machine.memory.harness;
         ensure!(
-            low > staging + HARNESS.end(),
+            low > staging + harness.end(),
             "{mebibytes} MiB of memory are too little for {} MiB of segments: give at least {} with --memory",
             image.div_ceil(MIB),
-            (2 * image + HARNESS.end() + FIRMWARE).div_ceil(MIB) + 16,
+            (2 * image + harness.end() + machine.firmware).div_ceil(MIB) + 16,
         );
-        let taken = vec![
-            Range {
-                start: low - staging,
-                len: staging,
-            },
-            HARNESS,
-        ];
-        Ok(Self { ram, taken })
+        let staged = Range {
+            start: low - staging,
+            len: staging,
+        };
+        Ok(Self {
+            machine,
+            ram,
+            taken: vec![staged, harness],
+        })
     }
 
     /// RAM, from its bottom up.
@@ -67,7 +55,9 @@ impl Memory {
 
     /// The end of low RAM that the firmware does not keep.
     pub(crate) fn usable_low_end(&self) -> u64 {
-        self.ram.first().map_or(0, |low| low.end() - FIRMWARE)
+        self.ram
+            .first()
+            .map_or(0, |low| low.end() - self.machine.firmware)
     }
 
     /// Takes exactly `range`.
@@ -130,9 +120,9 @@ pub(crate) struct Image {
 
 impl Image {
     /// Starts an image for a machine with that RAM.
-    pub(crate) fn new(memory: &Memory) -> Self {
+    pub(crate) fn new(space: &Space) -> Self {
         let mut plan = Plan::empty();
-        for (slot, ram) in plan.ram.iter_mut().zip(memory.ram()) {
+        for (slot, ram) in plan.ram.iter_mut().zip(space.ram()) {
             *slot = *ram;
         }
         Self {
@@ -168,15 +158,6 @@ impl Image {
             .context("the image has no room for its plan")?
             .copy_from_slice(plan);
         fs::write(path, &self.bytes).with_context(|| format!("cannot write {}", path.display()))
-    }
-}
-
-/// Returns where a physical address lies in the file that backs the guest's RAM.
-pub(crate) const fn ram_offset(address: u64) -> u64 {
-    if address < HIGH_START {
-        address
-    } else {
-        address - HIGH_START + LOW_END
     }
 }
 

@@ -6,13 +6,10 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    boot::Programs,
-    build,
-    host::{
-        failure::Failure,
-        needs::{Setup, Task},
-        paths::target_directory,
-    },
+    boot::programs::Programs,
+    freestanding,
+    host::{failure::Failure, needs::FREESTANDING, options::Setup, paths::target_directory},
+    machine,
     native::bench::{self, Plan, openssl::OpenSsl, result::JUDGED},
 };
 
@@ -71,7 +68,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         let what = "--check judges what is measured from 1M on: give such a --size, too";
         return Err(Failure::Usage(what.to_owned()).into());
     }
-    setup.require(Task::Boot)?;
+    setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     // SAFETY: this process has one thread so far.
     let openssl = match unsafe { OpenSsl::load_both() } {
         Ok((with, without)) => Some((with, without)),
@@ -85,7 +82,11 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         .clone()
         .unwrap_or_else(|| target_directory().join("bench"));
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let blob = options.blob.as_deref().map(build::accept).transpose()?;
+    let blob = options
+        .blob
+        .as_deref()
+        .map(freestanding::accept)
+        .transpose()?;
     let programs = Programs::build(blob, setup)?;
     let plan = Plan {
         sizes,

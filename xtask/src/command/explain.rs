@@ -6,17 +6,20 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use blob::{arch::Arch, manifest, report, symbols::Code};
+use blob::{manifest, report, symbols::Code};
 
 use crate::{
-    build,
-    host::failure::{Failure, read},
+    freestanding,
+    host::{
+        failure::{Failure, read},
+        options::Setup,
+    },
 };
 
 /// Options of `cargo xtask explain`.
 #[derive(clap::Args)]
 #[group(skip)]
-pub struct Options {
+pub(crate) struct Options {
     /// What the console showed, with whatever else is on it
     log: PathBuf,
     /// What was loaded [default: segments.json in the log's folder, where runs
@@ -30,7 +33,7 @@ pub struct Options {
 }
 
 /// Runs `cargo xtask explain`.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let name = options.log.display();
     let log = read(&options.log)?;
     if log.starts_with(&object::elf::ELFMAG) {
@@ -57,7 +60,7 @@ pub fn run(options: &Options) -> Result<()> {
         None => None,
     };
     let program = given_or(options.elf.as_deref(), || {
-        build::default_folder().join(Arch::X86_64.linked_name())
+        freestanding::default_folder().join(setup.arch.linked_name())
     })?;
     let code = match &program {
         Some((path, bytes)) => {
@@ -65,7 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
                 Failure::Usage(format!(
                     "{} is not the linked program of a blob, as in {}: {error:#}",
                     path.display(),
-                    Arch::X86_64.linked_name()
+                    setup.arch.linked_name()
                 ))
             };
             Some(Code::linked(bytes).map_err(wrong)?)
@@ -75,7 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
     for found in &reports {
         print!(
             "{}",
-            report::explain(found, manifest.as_ref(), code.as_ref())
+            report::explain(setup.arch, found, manifest.as_ref(), code.as_ref())
         );
     }
     Ok(())

@@ -9,19 +9,19 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::{
-    build,
+    freestanding,
     host::{
         failure::Failure,
-        needs::{Setup, Task},
+        needs::{FREESTANDING, LINTERS},
+        options::Setup,
         paths::root,
         toolchain::{cargo, find_clippy},
     },
 };
-use blob::arch::Arch;
 
 /// Runs `cargo xtask lint`: all of it, even when the first part fails.
 pub(crate) fn run(setup: &Setup) -> Result<()> {
-    setup.require(Task::Lint)?;
+    setup.require(FREESTANDING.into_iter().chain(LINTERS))?;
     let strict = ["--", "--deny", "warnings"];
     let mut format = Command::new(cargo());
     format.current_dir(root()).args(["fmt", "--all", "--check"]);
@@ -35,8 +35,9 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
             "--all-targets",
         ])
         .args(strict);
-    let (clippy, toolchain) = find_clippy(Arch::X86_64, setup.core)?;
-    let mut bare = build::freestanding(&clippy, "clippy", Arch::X86_64, &toolchain, "lint", &[])?;
+    let (clippy, toolchain) = find_clippy(setup.arch, setup.core)?;
+    let mut bare =
+        freestanding::freestanding(&clippy, "clippy", setup.arch, &toolchain, "lint", &[])?;
     for package in ["purgatory", "harness", "payload"] {
         bare.args(["--package", package]);
     }

@@ -75,7 +75,7 @@ impl Compiler {
     fn has(&self, core: Core, arch: Arch) -> bool {
         let library = self.sysroot.join("lib/rustlib");
         match core {
-            Core::Prebuilt => has_core(&library.join(arch.target()).join("lib")),
+            Core::Prebuilt => has_core(&library.join(arch.target).join("lib")),
             Core::Source => library.join("src/rust/library/core/src/lib.rs").exists(),
         }
     }
@@ -114,11 +114,10 @@ fn toolchain(
 ) -> Result<Toolchain> {
     let why = match (wanted, core) {
         (Some(_), _) => "asked for".to_owned(),
-        (None, Core::Prebuilt) => format!("the toolchain has {}", arch.target()),
-        (None, Core::Source) => format!(
-            "no toolchain has {}, this one has the source",
-            arch.target()
-        ),
+        (None, Core::Prebuilt) => format!("the toolchain has {}", arch.target),
+        (None, Core::Source) => {
+            format!("no toolchain has {}, this one has the source", arch.target)
+        }
     };
     let lld_version = process::output(Command::new(&lld).args(["-flavor", "gnu", "--version"]))?;
     Ok(Toolchain {
@@ -158,9 +157,9 @@ fn choose(compilers: &[Compiler], arch: Arch, wanted: Option<Core>) -> Result<(C
     bail!(
         "no compiler has {} (seen: {})",
         match wanted {
-            Some(Core::Prebuilt) => format!("`core` for {}", arch.target()),
+            Some(Core::Prebuilt) => format!("`core` for {}", arch.target),
             Some(Core::Source) => "the source of `core`".to_owned(),
-            None => format!("`core` for {}, or its source", arch.target()),
+            None => format!("`core` for {}, or its source", arch.target),
         },
         if seen.is_empty() {
             "none".to_owned()

@@ -6,7 +6,8 @@
 //! information for the others. Of the code only the instructions are judged,
 //! not what it does with them.
 
-pub(crate) mod finding;
+mod finding;
+mod instructions;
 mod load;
 mod own;
 mod promises;
@@ -18,7 +19,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::load::{File, Kernel, Layout, LoadError};
+use crate::load::{File, Layout, LoadError, Series};
 use finding::Finding;
 pub use finding::Verdict;
 use promises::{LOADER, OWN, Promise};
@@ -36,26 +37,27 @@ pub const ADDRESSES: [u64; 6] = [
 ];
 
 /// A blob with what it is judged by.
-pub(crate) struct Subject<'data> {
-    pub(crate) bytes: &'data [u8],
-    pub(crate) linked: Option<&'data [u8]>,
-    pub(crate) file: File<'data>,
-    pub(crate) layout: Result<Layout, LoadError>,
-    pub(crate) kernels: Vec<Kernel>,
-    pub(crate) addresses: Vec<u64>,
+struct Subject<'data> {
+    bytes: &'data [u8],
+    linked: Option<&'data [u8]>,
+    file: File<'data>,
+    layout: Result<Layout, LoadError>,
+    kernels: Vec<Series>,
+    addresses: Vec<u64>,
 }
 
 impl Subject<'_> {
-    pub(crate) fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         self.symbol("purgatory_config").is_some()
     }
 }
 
 /// Checks every promise that can be checked on these bytes.
+#[must_use]
 pub fn judge(
     bytes: &[u8],
     linked: Option<&[u8]>,
-    kernels: Vec<Kernel>,
+    kernels: Vec<Series>,
     addresses: Vec<u64>,
 ) -> Report {
     let file = match File::parse(bytes) {

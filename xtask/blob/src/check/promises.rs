@@ -2,19 +2,18 @@
 //! contract: what a blob must do to load and run on every x86-64 kernel from
 //! 5.10 to 7.3.
 
-use super::{Finding, Subject, load, own, relocations, sections, symbols};
-use crate::arch::x86_64::instructions;
+use super::{Finding, Subject, instructions, load, own, relocations, sections, symbols};
 
-pub(crate) struct Promise {
-    pub(crate) number: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) why: &'static str,
-    pub(crate) mend: &'static str,
-    pub(crate) check: fn(&Subject<'_>, &mut Finding),
+pub(super) struct Promise {
+    pub(super) number: &'static str,
+    pub(super) title: &'static str,
+    pub(super) why: &'static str,
+    pub(super) mend: &'static str,
+    pub(super) check: fn(&Subject<'_>, &mut Finding),
 }
 
 /// What any blob has to keep.
-pub(crate) const LOADER: &[Promise] = &[
+pub(super) const LOADER: &[Promise] = &[
     Promise {
         number: "1",
         title: "relocatable ELF64 for x86-64",
@@ -158,7 +157,7 @@ pub(crate) const LOADER: &[Promise] = &[
 ];
 
 /// What our own blob promises on top.
-pub(crate) const OWN: &[Promise] = &[
+pub(super) const OWN: &[Promise] = &[
     Promise {
         number: "own",
         title: "one section of bytes, then the stack",

@@ -12,19 +12,24 @@ use object::elf::{
     self, FileHeader64, FileType, Rela64, RelocationType, SectionFlags, SectionHeader64,
     SectionType, Sym64, SymbolBind, SymbolSection,
 };
-use object::{LittleEndian, pod};
+use object::{Endianness, pod};
 
 use super::LoadError;
+use crate::arch::Arch;
 
-const LE: LittleEndian = LittleEndian;
-
-/// An `ELF64` little-endian file whose section header table is in the file.
+/// An `ELF64` file whose section header table is in the file.
 #[derive(Clone, Debug)]
 pub struct File<'data> {
     bytes: &'data [u8],
+    /// The architecture that it is for.
+    pub arch: Arch,
+    /// `e_entry`.
     pub entry: u64,
+    /// `e_type`.
     pub kind: FileType,
+    /// `e_shstrndx`.
     pub names: usize,
+    /// All sections, by index.
     pub sections: Vec<Section<'data>>,
 }
 
@@ -32,35 +37,54 @@ pub struct File<'data> {
 /// string inside the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'data> {
+    /// Its index.
     pub index: usize,
+    /// `sh_name` as text.
     pub name: Option<&'data str>,
+    /// `sh_type`.
     pub kind: SectionType,
     flags: SectionFlags,
+    /// `sh_addr`.
     pub addr: u64,
+    /// `sh_offset`.
     pub offset: u64,
+    /// `sh_size`.
     pub size: u64,
+    /// `sh_link`.
     pub link: usize,
+    /// `sh_info`.
     pub info: usize,
+    /// `sh_addralign`.
     pub align: u64,
 }
 
 /// A symbol table entry; `index` counts within its own table.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol<'data> {
+    /// Its index.
     pub index: usize,
+    /// `st_name` as text, likewise.
     pub name: Option<&'data str>,
+    /// `STB_`.
     pub binding: SymbolBind,
+    /// `st_shndx`.
     pub section: SymbolSection,
+    /// `st_value`.
     pub value: u64,
+    /// `st_size`.
     pub size: u64,
 }
 
 /// A `RELA` entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Relocation {
+    /// `r_offset`.
     pub offset: u64,
+    /// Its type.
     pub kind: RelocationType,
+    /// Index of its symbol.
     pub symbol: usize,
+    /// `r_addend`.
     pub addend: i64,
 }
 
@@ -70,7 +94,7 @@ impl<'data> File<'data> {
     /// The kernel refuses nothing here: it would use these bytes as offsets.
     pub fn parse(bytes: &'data [u8]) -> Result<Self, LoadError> {
         let wrong = |what: String| Err(LoadError::Unchecked(what));
-        let Ok((header, _)) = pod::from_bytes::<FileHeader64<LittleEndian>>(bytes) else {
+        let Ok((header, _)) = pod::from_bytes::<FileHeader64<Endianness>>(bytes) else {
             return wrong(format!(
                 "the file has {} bytes, less than an ELF header",
                 bytes.len()
@@ -80,38 +104,53 @@ impl<'data> File<'data> {
         if ident.magic != elf::ELFMAG {
             return wrong("the file does not start with the ELF magic".into());
         }
-        if ident.class != elf::ELFCLASS64 || ident.data != elf::ELFDATA2LSB {
+        let endian = match ident.data {
+            elf::ELFDATA2LSB => Some(Endianness::Little),
+            elf::ELFDATA2MSB => Some(Endianness::Big),
+            _ => None,
+        };
+        let known = |endian: &Endianness| Arch::ALL.iter().any(|arch| arch.endianness == *endian);
+        let Some(endian) = endian.filter(|endian| ident.class == elf::ELFCLASS64 && known(endian))
+        else {
             return wrong("the file is not a 64-bit little-endian ELF".into());
-        }
-        let machine = header.e_machine.get(LE);
-        if machine != elf::EM_X86_64 {
-            return wrong(format!("e_machine is {}, not 62 (x86-64)", machine.0));
-        }
-        let (stride, count) = (header.e_shentsize.get(LE), header.e_shnum.get(LE));
-        if usize::from(stride) != size_of::<SectionHeader64<LittleEndian>>() {
+        };
+        let machine = header.e_machine.get(endian);
+        let is_for = |arch: &Arch| (arch.machine, arch.endianness) == (machine, endian);
+        let arch = Arch::ALL.into_iter().find(is_for);
+        let Some(arch) = arch else {
+            let known = Arch::ALL.map(|arch| format!("{} ({})", arch.machine.0, arch.title));
+            let known = known.join(" or ");
+            return wrong(format!("e_machine is {}, not {known}", machine.0));
+        };
+        let (stride, count) = (header.e_shentsize.get(endian), header.e_shnum.get(endian));
+        if usize::from(stride) != size_of::<SectionHeader64<Endianness>>() {
             return wrong(format!("e_shentsize is {stride}, the kernel takes 64"));
         }
         if count == 0 || count >= elf::SHN_LORESERVE {
             return wrong(format!("e_shnum is {count}: not 1 to 0xfeff"));
         }
-        let start = header.e_shoff.get(LE);
-        let Some(headers) = slice::<SectionHeader64<LittleEndian>>(bytes, start, count.into())
-        else {
+        let start = header.e_shoff.get(endian);
+        let Some(headers) = slice::<SectionHeader64<Endianness>>(bytes, start, count.into()) else {
             return wrong(format!(
                 "the section headers ({count} at {start:#x}) reach beyond the file's {} bytes",
                 bytes.len()
             ));
         };
-        let names = usize::from(header.e_shstrndx.get(LE).0);
+        let names = usize::from(header.e_shstrndx.get(endian).0);
         let mut file = Self {
             bytes,
-            entry: header.e_entry.get(LE),
-            kind: header.e_type.get(LE),
+            arch,
+            entry: header.e_entry.get(endian),
+            kind: header.e_type.get(endian),
             names,
-            sections: headers.iter().enumerate().map(Section::new).collect(),
+            sections: headers
+                .iter()
+                .enumerate()
+                .map(|(index, header)| Section::new(index, header, endian))
+                .collect(),
         };
         for (index, header) in headers.iter().enumerate() {
-            file.sections[index].name = file.string(names, header.sh_name.get(LE));
+            file.sections[index].name = file.string(names, header.sh_name.get(endian));
         }
         Ok(file)
     }
@@ -139,18 +178,19 @@ impl<'data> File<'data> {
         &self,
         table: &Section<'data>,
     ) -> Result<impl ExactSizeIterator<Item = Symbol<'data>>, LoadError> {
-        let entries: &[Sym64<LittleEndian>] = entries(self.data(table)?);
+        let entries: &[Sym64<Endianness>] = entries(self.data(table)?);
+        let endian = self.arch.endianness;
         let strings = table.link;
         Ok(entries
             .iter()
             .enumerate()
             .map(move |(index, entry)| Symbol {
                 index,
-                name: self.string(strings, entry.st_name.get(LE)),
+                name: self.string(strings, entry.st_name.get(endian)),
                 binding: entry.st_bind(),
-                section: entry.st_shndx.get(LE),
-                value: entry.st_value.get(LE),
-                size: entry.st_size.get(LE),
+                section: entry.st_shndx.get(endian),
+                value: entry.st_value.get(endian),
+                size: entry.st_size.get(endian),
             }))
     }
 
@@ -159,12 +199,13 @@ impl<'data> File<'data> {
         &self,
         section: &Section<'data>,
     ) -> Result<impl Iterator<Item = Relocation> + use<'data>, LoadError> {
-        let entries: &[Rela64<LittleEndian>] = entries(self.data(section)?);
-        Ok(entries.iter().map(|entry| Relocation {
-            offset: entry.r_offset.get(LE),
-            kind: entry.r_type(LE, false),
-            symbol: entry.r_sym(LE, false) as usize,
-            addend: entry.r_addend.get(LE),
+        let entries: &[Rela64<Endianness>] = entries(self.data(section)?);
+        let endian = self.arch.endianness;
+        Ok(entries.iter().map(move |entry| Relocation {
+            offset: entry.r_offset.get(endian),
+            kind: entry.r_type(endian, false),
+            symbol: entry.r_sym(endian, false) as usize,
+            addend: entry.r_addend.get(endian),
         }))
     }
 
@@ -211,34 +252,41 @@ impl<'data> File<'data> {
 }
 
 impl Section<'_> {
-    fn new((index, header): (usize, &SectionHeader64<LittleEndian>)) -> Self {
+    fn new(index: usize, header: &SectionHeader64<Endianness>, endian: Endianness) -> Self {
         Self {
             index,
             name: None,
-            kind: header.sh_type.get(LE),
-            flags: header.sh_flags.get(LE),
-            addr: header.sh_addr.get(LE),
-            offset: header.sh_offset.get(LE),
-            size: header.sh_size.get(LE),
-            link: header.sh_link.get(LE) as usize,
-            info: header.sh_info.get(LE) as usize,
-            align: header.sh_addralign.get(LE),
+            kind: header.sh_type.get(endian),
+            flags: header.sh_flags.get(endian),
+            addr: header.sh_addr.get(endian),
+            offset: header.sh_offset.get(endian),
+            size: header.sh_size.get(endian),
+            link: header.sh_link.get(endian) as usize,
+            info: header.sh_info.get(endian) as usize,
+            align: header.sh_addralign.get(endian),
         }
     }
 
+    /// Tells whether it gets a place in memory.
+    #[must_use]
     pub fn is_alloc(&self) -> bool {
         self.flags.contains(elf::SHF_ALLOC)
     }
 
+    /// Tells whether it holds code.
+    #[must_use]
     pub fn is_executable(&self) -> bool {
         self.flags.contains(elf::SHF_EXECINSTR)
     }
 
+    /// Tells whether it has no bytes in the file.
+    #[must_use]
     pub fn is_nobits(&self) -> bool {
         self.kind == elf::SHT_NOBITS
     }
 
     /// Returns how far into the section `e_entry` points, if it does.
+    #[must_use]
     pub fn entry_offset(&self, entry: u64) -> Option<u64> {
         entry
             .checked_sub(self.addr)
@@ -257,6 +305,7 @@ impl fmt::Display for Section<'_> {
 
 impl Symbol<'_> {
     /// Returns the name to print.
+    #[must_use]
     pub fn label(&self) -> &str {
         match self.name {
             Some("") | None => "(nameless)",

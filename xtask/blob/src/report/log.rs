@@ -6,7 +6,7 @@
 
 use console::strip_ansi_codes;
 
-use crate::record::number;
+use crate::number::number;
 
 /// One report.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub(super) struct Exception {
     pub(super) vector: u64,
     /// `None` where the log is cut, as below.
     pub(super) error: Option<u64>,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Spot>,
     pub(super) address: Option<u64>,
 }
 
 /// Where it struck.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Spot {
     /// So far from the start of the blob.
     Offset(u64),
     Elsewhere,
@@ -93,8 +93,8 @@ fn event(said: &str) -> Option<Event> {
         None => said.rsplit_once(' ')?.0,
     };
     let place = match value_of(said, "purgatory_start+") {
-        Some(offset) => Some(Place::Offset(offset)),
-        None => after(said, "at ").map(|_| Place::Elsewhere),
+        Some(offset) => Some(Spot::Offset(offset)),
+        None => after(said, "at ").map(|_| Spot::Elsewhere),
     };
     let value = |key| value_of(said, key);
     Some(Event::Exception(Exception {

@@ -10,17 +10,18 @@ use std::{mem::offset_of, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use purgatory::{abi::Backend, status::Status};
-use purgatory_tests::cases::{Case, INTACT, Layout, Profile};
+use purgatory_tests::cases::{Case, INTACT, Regions};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    boot::{self, Programs, Ram, case},
-    vm::{
-        gdb::{Debugger, Register},
-        qemu::Run,
-    },
+use blob::{
+    load::{Loaded, Series},
+    number::PAGE,
 };
-use blob::load::{Kernel, Loaded, PAGE};
+
+use crate::{
+    boot::{Boot, bare, prepare, programs::Programs},
+    vm::{gdb::Debugger, ram::Ram, run::Run},
+};
 
 /// How long one count may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -63,9 +64,9 @@ pub(super) fn count(programs: &Programs) -> Result<Vec<Cost>> {
 }
 
 fn count_on(cpu: &'static str, programs: &Programs) -> Result<Cost> {
-    let (empty, iterations) = Guest::start(cpu, programs, &[])?.step_through()?;
-    let clocked = Guest::start(cpu, programs, &["-icount", "shift=0"])?.run_through()?;
-    let mut guest = Guest::start(cpu, programs, &["-icount", "shift=0"])?;
+    let (empty, iterations) = Stepped::start(cpu, programs, &[])?.step_through()?;
+    let clocked = Stepped::start(cpu, programs, &["-icount", "shift=0"])?.run_through()?;
+    let mut guest = Stepped::start(cpu, programs, &["-icount", "shift=0"])?;
     guest.describe_pages()?;
     let with_pages = guest.run_through()?;
     Ok(Cost {
@@ -85,7 +86,7 @@ struct Clocked {
 }
 
 /// A guest that is about to execute the first instruction of the purgatory.
-struct Guest<'a> {
+struct Stepped<'a> {
     debugger: Debugger,
     loaded: Loaded<'a>,
     next: u64,
@@ -94,23 +95,28 @@ struct Guest<'a> {
     _ram: Ram,
 }
 
-impl<'a> Guest<'a> {
-    fn start(cpu: &str, programs: &'a Programs, arguments: &[&str]) -> Result<Self> {
+impl<'a> Stepped<'a> {
+    fn start(cpu: &'static str, programs: &'a Programs, arguments: &[&str]) -> Result<Self> {
         let case = Case {
-            layout: Layout::Empty,
+            regions: Regions::Empty,
+            cpu,
             ..INTACT
         };
-        let profile = Profile::Legacy;
-        let (image, _) = case::prepare(&case, profile, &programs.blob, &programs.payload)?;
+        let boot = Boot {
+            case: &case,
+            state: programs.machine.states[0],
+        };
+        let (image, _) = prepare(&boot, programs)?;
         let plan = image.plan;
-        let (machine, mut ram) =
-            boot::machine("bench", LIMIT, programs, case.machine, case.memory, cpu)?;
-        image.write(&machine.directory().join("image"))?;
-        let run = ram.start(machine.debuggable()?.arg("-S").args(arguments))?;
+        let (qemu, mut ram) = bare("bench", LIMIT, programs, &case)?;
+        image.write(&qemu.directory().join("image"))?;
+        let run = ram.start(qemu.debuggable()?.args(["-S"]).args(arguments))?;
+        let loaded = Loaded::place(&programs.blob, plan.purgatory.start, Series::V7_2)?;
+        let registers = &loaded.file.arch.registers;
         let mut guest = Self {
             debugger: run.debugger()?,
-            loaded: Loaded::place(&programs.blob, plan.purgatory.start, Kernel::V7_2)?,
-            next: plan.registers[16],
+            next: plan.registers[registers.index(registers.entry)],
+            loaded,
             _run: run,
             _ram: ram,
         };
@@ -122,7 +128,7 @@ impl<'a> Guest<'a> {
         self.debugger.set_breakpoint(address)?;
         self.debugger.resume()?;
         self.debugger.wait_stop()?;
-        let rip = self.debugger.register(Register::Rip)?;
+        let rip = self.debugger.pc()?;
         ensure!(
             rip == address,
             "the guest stopped at {rip:#x}, not {address:#x}"
@@ -146,10 +152,10 @@ impl<'a> Guest<'a> {
     /// Steps into the next kernel; returns instructions and iterations.
     fn step_through(mut self) -> Result<(u64, u64)> {
         let (mut instructions, mut iterations) = (0, 0);
-        let mut rip = self.debugger.register(Register::Rip)?;
+        let mut rip = self.debugger.pc()?;
         while rip != self.next {
             self.debugger.step()?;
-            let now = self.debugger.register(Register::Rip)?;
+            let now = self.debugger.pc()?;
             iterations += 1;
             // No instruction of the blob jumps to itself.
             instructions += u64::from(now != rip);

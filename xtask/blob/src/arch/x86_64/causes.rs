@@ -1,12 +1,7 @@
 //! The exceptions of x86-64 in words (AMD64 manual volume 2, table 8-1), and
 //! what each one says about a purgatory.
 
-/// A vector: mnemonic, name, and what to look for.
-pub struct Exception {
-    pub mnemonic: &'static str,
-    pub name: &'static str,
-    pub hint: &'static str,
-}
+use crate::arch::Cause;
 
 const BUG: &str =
     "the purgatory never does this by itself: its code was changed in memory, or it has a bug";
@@ -14,16 +9,17 @@ const CALL: &str =
     "only a hypervisor raises it, and only in a confidential guest: please report it";
 const MEMORY: &str = "its stack or its tables were changed in memory, or it has a bug";
 
-const fn row(mnemonic: &'static str, name: &'static str, hint: &'static str) -> Exception {
-    Exception {
+const fn row(mnemonic: &'static str, name: &'static str, hint: &'static str) -> Cause {
+    Cause {
         mnemonic,
         name,
         hint,
+        access: None,
     }
 }
 
 /// Describes a vector.
-pub const fn describe(vector: u64) -> Exception {
+pub(super) fn describe(vector: u64) -> Cause {
     match vector {
         0 => row("DE", "divide error", BUG),
         1 => row(
@@ -59,11 +55,14 @@ pub const fn describe(vector: u64) -> Exception {
             "general protection",
             "a non-canonical address or a damaged descriptor table",
         ),
-        14 => row(
-            "PF",
-            "page fault",
-            "the address is not mapped: where a region holds it, the first kernel's table names memory that it did not map",
-        ),
+        14 => Cause {
+            access: Some(page_fault),
+            ..row(
+                "PF",
+                "page fault",
+                "the address is not mapped: where a region holds it, the first kernel's table names memory that it did not map",
+            )
+        },
         16 => row("MF", "x87 floating point", BUG),
         17 => row("AC", "alignment check", BUG),
         18 => row(
@@ -85,9 +84,33 @@ pub const fn describe(vector: u64) -> Exception {
     }
 }
 
+/// The error code of a page fault (AMD64 manual volume 2, section 8.4.2).
+const fn page_fault(error: u64) -> &'static str {
+    match error {
+        _ if error & 8 != 0 => "the page tables themselves are damaged",
+        _ if error & 16 != 0 => "executing",
+        _ if error & 2 != 0 => "writing",
+        _ => "reading",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_fault_says_what_was_tried() {
+        let tried = [0, 2, 16, 9].map(page_fault);
+        assert_eq!(
+            tried,
+            [
+                "reading",
+                "writing",
+                "executing",
+                "the page tables themselves are damaged"
+            ]
+        );
+    }
 
     #[test]
     fn every_vector_has_its_mnemonic() {

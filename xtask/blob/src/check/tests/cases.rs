@@ -12,7 +12,7 @@ use super::blobs::{
 };
 use crate::{
     fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
-    load::Kernel,
+    load::Series,
 };
 
 /// A blob, the kernel it is judged for (or all), the rows that must fail, no
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) blob: fn() -> Vec<u8>,
-    pub(super) kernel: Option<Kernel>,
+    pub(super) kernel: Option<Series>,
     pub(super) broken: &'static [&'static str],
     pub(super) says: &'static str,
 }
@@ -142,7 +142,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     // 3, 4: what is entered
     Case {
-        kernel: Some(Kernel::V5_10),
+        kernel: Some(Series::V5_10),
         ..case(
             "two text sections, 5.10 (clang PGO, 8652d44f466a)",
             hot,
@@ -151,7 +151,7 @@ pub(super) const CASES: &[Case] = &[
         )
     },
     Case {
-        kernel: Some(Kernel::V6_1),
+        kernel: Some(Series::V6_1),
         ..case(
             "two text sections, 6.1",
             hot,
@@ -160,7 +160,7 @@ pub(super) const CASES: &[Case] = &[
         )
     },
     Case {
-        kernel: Some(Kernel::V7_3),
+        kernel: Some(Series::V7_3),
         ..case(
             "the earlier section wins over the symbol (function sections)",
             || {

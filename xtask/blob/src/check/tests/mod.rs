@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::{ADDRESSES, LOADER, OWN, Report, Verdict, judge};
 use crate::{
     fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
-    load::{File, Kernel},
+    load::{File, Series},
 };
 use blobs::{patched, relocated};
 use cases::CASES;
@@ -70,7 +70,7 @@ fn another_blob_is_not_asked_for_our_own_promises() {
 #[test]
 fn instructions_are_judged_only_by_the_names_of_this_build() {
     let blob = assemble(GREEN);
-    let kernels = Kernel::ALL.to_vec();
+    let kernels = Series::ALL.to_vec();
     let report = |linked: Option<&[u8]>| {
         judge(&blob, linked, kernels.clone(), ADDRESSES.to_vec()).to_string()
     };
@@ -97,7 +97,7 @@ fn instructions_are_judged_only_by_the_names_of_this_build() {
 fn zeroed_memory_is_doubted_only_where_it_can_be_dirty() {
     let blob = compile(FOREIGN, STOCK_FLAGS);
     let doubted = |kernel| judged(&blob, Some(kernel)).count(Verdict::Doubtful);
-    let counts = Kernel::ALL.iter().map(|&kernel| doubted(kernel));
+    let counts = Series::ALL.iter().map(|&kernel| doubted(kernel));
     assert_eq!(counts.collect::<Vec<_>>(), [0, 0, 0, 1, 1]);
 }
 
@@ -161,8 +161,8 @@ proptest! {
     }
 }
 
-fn judged(blob: &[u8], kernel: Option<Kernel>) -> Report {
-    let kernels = kernel.map_or_else(|| Kernel::ALL.to_vec(), |kernel| vec![kernel]);
+fn judged(blob: &[u8], kernel: Option<Series>) -> Report {
+    let kernels = kernel.map_or_else(|| Series::ALL.to_vec(), |kernel| vec![kernel]);
     // An assembled blob carries all of its names itself.
     judge(blob, Some(blob), kernels, ADDRESSES.to_vec())
 }
