@@ -7,6 +7,9 @@ mod host;
 
 mod boot;
 mod command;
+// Of the library whose fixture this is.
+#[cfg(test)]
+use blob::{load, wrap};
 #[cfg(test)]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;

@@ -1,5 +1,8 @@
 //! Bad input, as a user meets it: one clear error and the right exit code.
 
+// Of the library whose fixture this is.
+use blob::{load, wrap};
+
 #[path = "../blob/src/fixture.rs"]
 #[expect(dead_code, reason = "the other test compiles C, too")]
 mod fixture;

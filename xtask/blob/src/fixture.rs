@@ -4,11 +4,17 @@
 use std::fs;
 use std::process::Command;
 
+use crate::{
+    load::File,
+    wrap::{CHECKSUM, checksum},
+};
+
 /// A purgatory of ours that holds every promise and verifies nothing.
 pub(crate) const GREEN: &str = "
         .section .purgatory, \"awx\", @progbits
         .balign 4096
         .global purgatory_start, purgatory_verify, stack_end, purgatory_config, purgatory_status
+        .global purgatory_checksum
         .global entry64_regs, purgatory_sha_regions, purgatory_sha256_digest
 purgatory_start:
         lea     .Lstack(%rip), %rsp
@@ -16,6 +22,10 @@ purgatory_verify:
         jmp     purgatory_verify
         .size   purgatory_verify, . - purgatory_verify
 text_end:
+        .balign 8
+purgatory_checksum:
+        .skip   8
+        .size   purgatory_checksum, 8
         .balign 4096
 entry64_regs:
         .skip   136
@@ -36,8 +46,8 @@ purgatory_config:
         .skip   4096
 stack_end:
 purgatory_status:
-        .skip   120
-        .size   purgatory_status, 120
+        .skip   160
+        .size   purgatory_status, 160
 ";
 
 /// A purgatory in the manner of the stock ones: C, several loaded sections,
@@ -81,9 +91,21 @@ pub(crate) const STOCK_FLAGS: &[&str] = &[
     "-mgeneral-regs-only",
 ];
 
-/// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`.
+/// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`; then
+/// fills in its checksum, if it is one of ours.
 pub(crate) fn assemble(source: &str) -> Vec<u8> {
-    build("S", source, &[])
+    let mut blob = build("S", source, &[]);
+    let place = File::parse(&blob).ok().and_then(|file| {
+        file.find_symbol("purgatory_config").ok()??;
+        let symbol = file.find_symbol(CHECKSUM).ok()??;
+        let start = file.sections[usize::from(symbol.section.0)].offset as usize;
+        Some((start, start + symbol.value as usize))
+    });
+    if let Some((start, place)) = place {
+        let sum = checksum(&blob[start..place]);
+        blob[place..place + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+    blob
 }
 
 /// Compiles C and links it likewise.

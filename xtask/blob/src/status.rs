@@ -114,7 +114,7 @@ mod tests {
             set!(record, Status.digest, [0xabab_abab_abab_abab; 4]);
         });
         expect![[r#"
-
+            status
               phase      refused
               verdict    sha256 mismatch
               backend    portable
@@ -122,7 +122,7 @@ mod tests {
               hashed     1339392 bytes in 256 cycles
               digest     abababababababababababababababababababababababababababababababab
               NMIs       2"#]]
-        .assert_eq(&refused);
+        .assert_eq(&format!("status{refused}"));
         let fault = words(|record| {
             set!(record, Status.phase, Phase::Faulted.number());
             set!(record, Status.verdict, Verdict::Exception.number());
@@ -132,7 +132,7 @@ mod tests {
             set!(record, Status.address, 0x70_0000_0000);
         });
         expect![[r#"
-
+            status
               phase      ended by an exception
               verdict    exception
               backend    none yet
@@ -141,7 +141,7 @@ mod tests {
               exception  14 #PF (page fault), error 0x2
               rip        0x1234
               address    0x7000000000"#]]
-        .assert_eq(&fault);
+        .assert_eq(&format!("status{fault}"));
         let region = words(|record| {
             set!(record, Status.verdict, Verdict::BadRegion.number());
             set!(record, Status.region, 7);

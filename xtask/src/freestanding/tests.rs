@@ -106,7 +106,8 @@ fn refused(proof: Result<Vec<u8>>, says: &[&str]) {
 fn accepts_what_never_mentions_its_address() {
     let links = Links::independent();
     let bytes = links.prove().unwrap();
-    assert_eq!(bytes.last_chunk(), Some(&0x1234_u64.to_le_bytes()));
+    let word = 0x1234_u64.to_le_bytes();
+    assert!(bytes.windows(8).any(|bytes| bytes == word));
     // Alike because nothing in them is an address, not because they are one file.
     assert_ne!(links.near, links.far);
 }

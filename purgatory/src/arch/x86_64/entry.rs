@@ -14,6 +14,7 @@ use super::{
 use crate::{
     abi,
     fault::{self, Fault},
+    memory::wide,
     status::STATUS,
 };
 
@@ -53,7 +54,7 @@ extern "sysv64" fn exception(frame: &mut Frame) {
     let resume = guard::RESUME.read();
     // A double fault, too, ends what was guarded: in a TDX guest a second #VE becomes
     // one. A machine check is about the machine, not about what was tried.
-    if resume != 0 && cause != u64::from(MACHINE_CHECK) {
+    if resume != 0 && cause != wide(MACHINE_CHECK) {
         *rip = guard::after_fault();
         *rsp = resume;
         *rflags = PLAIN;

@@ -22,9 +22,9 @@ use x86_64::{
 use crate::{abi::Exported, memory::wide};
 
 /// Vectors with a stack of their own (AMD64 manual volume 2, table 8-1).
-const DOUBLE_FAULT: u8 = 8;
+const DOUBLE_FAULT: usize = 8;
 /// See [`DOUBLE_FAULT`].
-pub(super) const MACHINE_CHECK: u8 = 18;
+pub(super) const MACHINE_CHECK: usize = 18;
 
 /// The IDT register as it was found: from `purgatory_start`, for `x86_jump`.
 pub(super) static SAVED_IDT: Exported<[u8; 10]> = Exported::new([0; 10]);
@@ -120,8 +120,8 @@ pub(super) fn install() {
         *gate = [low, high];
         low = low.wrapping_add(STUB);
     }
-    tables.idt[usize::from(DOUBLE_FAULT)][0] |= 1 << 32;
-    tables.idt[usize::from(MACHINE_CHECK)][0] |= 1 << 32;
+    tables.idt[DOUBLE_FAULT][0] |= 1 << 32;
+    tables.idt[MACHINE_CHECK][0] |= 1 << 32;
 
     let gdt = pointer(&raw const tables.gdt);
     let idt = pointer(&raw const tables.idt);

@@ -6,7 +6,7 @@ use super::{Finding, Subject};
 use crate::{
     load::{Loaded, Section},
     number::PAGE,
-    wrap::OWN,
+    wrap::{self, CHECKSUM, OWN},
 };
 
 pub(super) fn one_section(subject: &Subject<'_>, finding: &mut Finding) {
@@ -98,6 +98,30 @@ pub(super) fn symbols(subject: &Subject<'_>, finding: &mut Finding) {
         if let Some(duplicate) = subject.duplicate(name) {
             finding.broken(duplicate);
         }
+    }
+}
+
+pub(super) fn checksum(subject: &Subject<'_>, finding: &mut Finding) {
+    let Some(symbol) = subject.symbol(CHECKSUM) else {
+        return finding.skipped(subject.missing(CHECKSUM));
+    };
+    let section = &subject.file.sections[usize::from(symbol.section.0)];
+    let bytes = subject.file.data(section).unwrap_or_default();
+    let parts = usize::try_from(symbol.value)
+        .ok()
+        .and_then(|place| bytes.split_at_checked(place));
+    let Some((front, Some(written))) = parts.map(|(front, rest)| (front, rest.first_chunk()))
+    else {
+        return finding.broken(format!("{CHECKSUM} is not inside {section}"));
+    };
+    let (written, sum) = (u64::from_le_bytes(*written), wrap::checksum(front));
+    if written == sum {
+        finding.note(format!("{sum:#018x} of {} bytes", front.len()));
+    } else {
+        finding.broken(format!(
+            "{CHECKSUM} is {written:#018x}, the {} bytes in front of it make {sum:#018x}",
+            front.len()
+        ));
     }
 }
 

@@ -195,6 +195,13 @@ pub(super) const OWN: &[Promise] = &[
     },
     Promise {
         number: "own",
+        title: "sums up to its checksum",
+        why: "the entry code refuses to go on with another sum",
+        mend: "make the file by `cargo xtask build`; if it was, it is damaged: copy it again",
+        check: own::checksum,
+    },
+    Promise {
+        number: "own",
         title: "fits the slot of the stock blob",
         why: "then it can be written over the stock one in a built kernel image",
         mend: "see what grew: nm --size-sort on the linked ELF",

@@ -27,11 +27,11 @@ pub(super) fn executes(instruction: &str) -> Vec<u8> {
 /// are mangled by rustc's v0 scheme.
 pub(super) fn in_their_places() -> Vec<u8> {
     let functions = "purgatory_verify: nop
-        sha256_compress_avx2: vpxor %ymm0, %ymm0, %ymm0
-        _RNvNtNtNtC9purgatory4arch6x86_647console12console_byte: out %al, $0xe9
-        _RNvNtNtNtC9purgatory4arch6x86_648features7restore: xsetbv
-            mov %rax, %cr4
-        _RINvNvNtNtNtC9purgatory4arch6x86_647machine7guarded4callNvNtC6x86_6412instructions3hltEBa_: hlt
+        sha256_compress_sse2: pxor %xmm0, %xmm0
+        _RNvNtNtNtC9purgatory4arch6x86_646screen4show: out %al, $0xe9
+        _RNvNtNtNtC9purgatory4arch6x86_642io10time_stamp: rdtsc
+        _RNvNtNtNtC9purgatory4arch6x86_648features7restore: mov %rax, %cr4
+        _RINvNvNtNtNtC9purgatory4arch6x86_645guard7guarded4callNvNtC6x86_6412instructions3hltEBa_: hlt
         x86_jump: lidt (%rax)";
     let start = "purgatory_start: cli";
     let source = GREEN

@@ -543,7 +543,7 @@ pub(super) const CASES: &[Case] = &[
         "a control register",
         || executes("mov %rax, %cr4"),
         &[INSTRUCTIONS],
-        "mov in purgatory_verify+0x0: control register",
+        "mov in purgatory_verify+0x0: control or debug register",
     ),
     case(
         "the IDT",
@@ -683,6 +683,17 @@ pub(super) const CASES: &[Case] = &[
         },
         &["exports its own symbols"],
         "whose pages hold code",
+    ),
+    case(
+        "a bit of its code",
+        || {
+            patched(|blob| {
+                let code = blob.windows(2).position(|code| code == [0xeb, 0xfe]);
+                blob[code.unwrap() + 4] ^= 0x10;
+            })
+        },
+        &["sums up to its checksum"],
+        "the 16 bytes in front of it make",
     ),
     case(
         "too big",
