@@ -71,6 +71,14 @@ pub enum Damage {
     /// The first entry of the table gets [`unmapped`](crate::arch::MemoryMap::unmapped) as its start, and the
     /// last used one ends there.
     Unmapped,
+    /// The last used entry of the table gets a start so far from the purgatory's own.
+    Ours(u64),
+    /// One bit of a register of the image.
+    Register(&'static str, u32),
+    /// One bit of the byte so far before the end of the checksum, which is 8 bytes long.
+    Own(usize),
+    /// One bit of that byte of the configuration, and one of the digest.
+    Config(usize),
 }
 
 /// A console of the purgatory.
@@ -135,12 +143,16 @@ pub enum Reset {
 /// When something is done to the purgatory from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
+    /// As soon as the purgatory says that it runs.
+    Entered,
     /// Once bytes are hashed.
     Hashing,
     /// Once an exception is on record.
     Faulted,
     /// Once a report looks up its consoles.
     Opening,
+    /// Once the word of a backend is not taken.
+    Doubting,
 }
 
 /// What is done to it.
@@ -150,6 +162,10 @@ pub enum Act {
     Nmi,
     /// A command of QEMU's own monitor.
     Monitor(&'static str),
+    /// One bit of one byte of a used region.
+    Flip(Pick, Pick),
+    /// One bit of the answer that every backend has to know.
+    Answer,
     /// This code runs instead of what comes next.
     Run(&'static [u8]),
 }
@@ -213,6 +229,10 @@ pub struct Case {
     pub config: Option<Config>,
     /// Line status of an 8250 played by [`uart`](crate::arch::MemoryMap::uart).
     pub uart: Option<u8>,
+    /// Non-maskable interrupts that it finds waiting.
+    pub nmis: u64,
+    /// Backends that must have been caught, bit N for number N.
+    pub suspects: u32,
     /// What is done to the purgatory, in this order.
     pub acts: &'static [(When, Act)],
     /// Exactly what it says; `{name}` stands for what the host knows, or else
@@ -225,6 +245,17 @@ pub struct Case {
     pub seconds: u64,
     /// How it ends.
     pub expect: Expect,
+}
+
+impl Case {
+    /// Returns the configuration that acts, if these are the blob's defaults.
+    #[must_use]
+    pub const fn acting<'a>(&'a self, defaults: &'a Config) -> &'a Config {
+        match (&self.config, self.damage) {
+            (Some(config), damage) if !matches!(damage, Damage::Config(_)) => config,
+            _ => defaults,
+        }
+    }
 }
 
 /// What most cases have in common.
@@ -243,6 +274,8 @@ pub const INTACT: Case = Case {
     damage: Damage::None,
     config: None,
     uart: None,
+    nmis: 0,
+    suspects: 0,
     acts: &[],
     says: "",
     heard: None,

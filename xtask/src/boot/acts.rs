@@ -46,6 +46,11 @@ pub(super) fn perform(
             Act::Monitor(command) => {
                 run.monitor()?.human(command)?;
             }
+            Act::Flip(region, byte) => {
+                let address = prepared.byte(*region, *byte)?;
+                debugger.flip(address, 4)?;
+            }
+            Act::Answer => debugger.flip(prepared.answer, 0)?,
             // In the place of a function that no boot calls.
             Act::Run(code) => {
                 debugger.write(prepared.verify, code)?;
@@ -58,6 +63,14 @@ pub(super) fn perform(
 
 fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> {
     let (access, address) = match when {
+        When::Entered => (
+            Access::Write,
+            prepared.status + offset_of!(Status, phase) as u64,
+        ),
+        When::Doubting => (
+            Access::Write,
+            prepared.status + offset_of!(Status, doubted) as u64,
+        ),
         When::Hashing => (
             Access::Write,
             prepared.status + offset_of!(Status, bytes) as u64,
@@ -80,6 +93,8 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
             When::Hashing => word(debugger, address)? > 0,
             When::Faulted => word(debugger, address)? == Phase::Faulted.number(),
             When::Opening => true,
+            When::Entered => word(debugger, address)? == Phase::Entered.number(),
+            When::Doubting => word(debugger, address)? != 0,
         };
         if come {
             return debugger.clear_watchpoint(access, address);

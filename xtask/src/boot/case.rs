@@ -7,6 +7,7 @@ use blob::{
     manifest::Manifest,
     number::{ADDRESS_LIMIT, PAGE},
     set,
+    wrap::CHECKSUM,
 };
 use object::Object as _;
 use purgatory::abi::Config as Record;
@@ -34,9 +35,22 @@ pub(crate) struct Prepared {
     pub(crate) config: u64,
     /// Address of `purgatory_verify`.
     pub(crate) verify: u64,
+    /// Address of the answer that backends have to know.
+    pub(crate) answer: u64,
+    /// The regions in use.
+    regions: Vec<Range>,
     pub(crate) facts: Facts,
     /// What was loaded, before anything is broken.
     pub(crate) manifest: Manifest,
+}
+
+impl Prepared {
+    /// Returns the address of a byte of a region.
+    pub(super) fn byte(&self, region: Pick, byte: Pick) -> Result<u64> {
+        let index = pick(region, self.regions.len() as u64) as usize;
+        let region = self.regions.get(index).context("an empty image")?;
+        Ok(region.start + pick(byte, region.len))
+    }
 }
 
 /// Where a purgatory is placed to learn its size.
@@ -80,13 +94,19 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     let digest: [u8; 32] = Sha256::digest(segments.contents(&regions)).into();
     let manifest = segments.manifest(&regions, &digest);
     let registers = registers(&loaded, programs)?;
-    loaded.set_registers(&words(&registers))?;
+    let mut image_of_registers = registers.clone();
+    if let Damage::Register(name, bit) = case.damage {
+        let index = loaded.file.arch.registers.index(name);
+        image_of_registers[index] ^= 1 << bit;
+    }
+    loaded.set_registers(&words(&image_of_registers))?;
     let mut told = regions.clone();
     if let Some(last) = told.iter_mut().rev().find(|region| region.len > 0) {
         match case.damage {
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
             Damage::TooHigh => last.start = ADDRESS_LIMIT - PAGE,
+            Damage::Ours(offset) => last.start = virt + offset,
             Damage::Unmapped => {
                 last.start = machine.memory.unmapped - last.len;
                 told[0].start = machine.memory.unmapped;
@@ -97,13 +117,25 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     let told: Vec<_> = told.iter().flat_map(|one| [one.start, one.len]).collect();
     loaded.set_symbol("purgatory_sha_regions", &words(&told))?;
     let mut expected = digest;
-    if case.damage == Damage::Digest {
+    if matches!(case.damage, Damage::Digest | Damage::Config(_)) {
         expected[31] ^= 1;
     }
     loaded.set_symbol("purgatory_sha256_digest", &expected)?;
     if let Some(config) = &case.config {
         configure(&mut loaded, config)?;
     }
+
+    let place = |name| Ok::<_, anyhow::Error>((loaded.symbol_address(name)? - virt) as usize);
+    let damaged = match case.damage {
+        Damage::Own(before) => Some(place(CHECKSUM)? + 8 - before),
+        Damage::Config(byte) => Some(place("purgatory_config")? + byte),
+        _ => None,
+    };
+    if let Some(place) = damaged {
+        loaded.buf[place] ^= 0x10;
+    }
+    let answer = Sha256::digest("abc");
+    let answer = memchr::memmem::find(&loaded.buf, &answer).unwrap_or(0) as u64 + virt;
 
     let mut image = Image::new(&space);
     for (range, bytes) in &segments.0 {
@@ -160,11 +192,21 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         segments.flip(flip);
     }
     let verify = loaded.symbol_address("purgatory_verify")?;
+    // What was damaged is said; of registers at an exception nobody knows before.
+    let named = match case.damage {
+        Damage::Register(name, _) => {
+            let index = loaded.file.arch.registers.index(name);
+            vec![(name, image_of_registers[index])]
+        }
+        _ => Vec::new(),
+    };
     let prepared = Prepared {
         entry: loaded.entry,
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
         config: loaded.symbol_address("purgatory_config")?,
         verify,
+        answer,
+        regions: regions.iter().filter(|one| one.len > 0).copied().collect(),
         facts: facts(
             boot,
             programs,
@@ -172,6 +214,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
             &segments,
             &expected,
             verify - virt,
+            &named,
         ),
         manifest,
     };
@@ -186,14 +229,11 @@ fn facts(
     segments: &Segments,
     expected: &[u8],
     verify: u64,
+    registers: &[(&str, u64)],
 ) -> Facts {
     let all = segments.contents(regions);
     let payload = segments.0.get(1).map_or(0, |(range, _)| range.len);
-    let config = boot
-        .case
-        .config
-        .as_ref()
-        .unwrap_or(&programs.machine.defaults);
+    let config = boot.case.acting(&programs.machine.defaults);
     let exception = boot.case.expect.verdict() == Some(Verdict::Exception);
     let ending = match config.reset_after(exception) {
         None => "purgatory: halted".to_owned(),
@@ -211,6 +251,9 @@ fn facts(
     for (index, region) in regions.iter().enumerate() {
         let digest = Sha256::digest(segments.contents(&[*region]));
         facts.insert(index.to_string(), encode_string(&digest[..4]));
+    }
+    for (name, value) in registers {
+        facts.insert((*name).to_owned(), format!("{value:#x}"));
     }
     // Where planted code faults.
     for offset in 0..16 {

@@ -55,8 +55,13 @@ impl Judge<'_> {
             .filter(|(_, act)| is_sent(act))
             .count();
         ensure!(
-            nmis == sent as u64,
+            nmis == self.case.nmis + sent as u64,
             "{nmis} NMIs are on record, another number was sent"
+        );
+        let (suspects, wanted) = (get!(record, Status.suspects), self.case.suspects);
+        ensure!(
+            suspects == wanted,
+            "backends {suspects:#b} were caught, not {wanted:#b}"
         );
         self.touched()?;
         if let Expect::Resets(_, by) = self.case.expect {
@@ -71,8 +76,8 @@ impl Judge<'_> {
     }
 
     /// What the purgatory was told.
-    fn config(&self) -> &Config {
-        self.case.config.as_ref().unwrap_or(&self.machine.defaults)
+    const fn config(&self) -> &Config {
+        self.case.acting(&self.machine.defaults)
     }
 
     fn ending(&self, verdict: Verdict, talk: &str) -> Result<()> {

@@ -86,6 +86,11 @@ pub(crate) fn check(plan: &Plan, checks: &mut Checks) {
     checks.equal("cr3", Cr3::read_raw().0.start_address().as_u64(), cr3);
     checks.equal("cr4", Cr4::read_raw(), cr4);
     checks.equal("efer", Efer::read_raw(), state.efer);
+    // Bit 10 is always set.
+    let dr7: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, dr7", out(reg) dr7, options(nomem, nostack, preserves_flags)) };
+    checks.equal("dr7", dr7, 0x400);
     let idt = sidt();
     let [limit, base] = state.idt;
     checks.equal("idt limit", u64::from(idt.limit), limit);

@@ -54,6 +54,14 @@ pub const FIVE_LEVELS: u64 = 1;
 pub const DEBUG_IDT: u64 = 2;
 /// [Flag](crate::plan::Plan::flags): catch machine checks (CR4.MCE), as kernels in TDX guests leave them.
 pub const MACHINE_CHECKS: u64 = 8;
+/// [Flag](crate::plan::Plan::flags): leave other selectors than 0x18 in DS, ES, FS, GS.
+pub const OTHER_SEGMENTS: u64 = 16;
+/// [Flag](crate::plan::Plan::flags): leave SSE switched on (CR4.OSFXSR).
+pub const SSE_ON: u64 = 32;
+/// [Flag](crate::plan::Plan::flags): leave a breakpoint armed, on the RAM disk.
+pub const BREAKPOINT: u64 = 64;
+/// [Flag](crate::plan::Plan::flags): come from an NMI that did not return, with another one waiting.
+pub const FROM_NMI: u64 = 128;
 /// What the blob is built with.
 #[cfg(not(target_os = "none"))]
 pub const DEFAULTS: Config = Config {

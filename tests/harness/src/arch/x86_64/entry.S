@@ -81,6 +81,42 @@ early_pd:
     .set page, page + 1
     .endr
 
+# ---------------------------------------------------------------------------
+# stay_in_nmi(): sends itself two NMIs and returns in the handler of the first,
+#   without IRET; the second waits. No other vector has a gate.
+# ---------------------------------------------------------------------------
+    .section .text.nmi, "ax", @progbits
+    .globl stay_in_nmi
+stay_in_nmi:
+    lea rax, [rip + 2f]
+    lea rdx, [rip + nmi_idt + 32]
+    mov [rdx], ax
+    mov word ptr [rdx + 2], 0x10
+    mov word ptr [rdx + 4], 0x8e00
+    shr rax, 16
+    mov [rdx + 6], ax
+    shr rax, 16
+    mov [rdx + 8], eax
+    lidt [rip + nmi_idt_pointer]
+    # Interrupt command register: NMI, asserted, to APIC 0 (Intel SDM 3, 11.6.1).
+    mov ecx, 0xfee00000
+    mov dword ptr [rcx + 0x310], 0
+    mov rdx, rsp
+    mov dword ptr [rcx + 0x300], 0x4400
+1:  hlt
+    jmp 1b
+2:  mov rsp, rdx
+    mov dword ptr [rcx + 0x300], 0x4400
+    ret
+
+    .section .data.nmi, "aw", @progbits
+    .balign 8
+nmi_idt:
+    .fill 6, 8, 0
+nmi_idt_pointer:
+    .word 47
+    .quad nmi_idt
+
     .section .bss.boot, "aw", @nobits
     .balign 16
     .skip 0x8000
@@ -90,7 +126,7 @@ stack_top:
 # The control page, laid out as the kernel's: code at its low end, on 7.x the
 # tables behind it, the stack at its high end.
 #
-# leave(entry, debug_idt, direction)
+# leave(entry, debug_idt, direction, segments)
 #   on exit   GPRs 0; RSP = end of this page - 8, [RSP] = 0; arrival by RET;
 #             GDTR and IDTR of limit 0, or the tables below; RFLAGS 0x46 [+DF]
 # ---------------------------------------------------------------------------
@@ -113,7 +149,14 @@ leave:
     mov ss, eax
     mov fs, eax
     mov gs, eax
-    test esi, esi
+    test ecx, ecx
+    jz 5f
+    xor eax, eax
+    mov ds, eax
+    mov es, eax
+    mov fs, eax
+    mov gs, eax
+5:  test esi, esi
     jnz 2f
     lgdt [rip + nothing]
     lidt [rip + nothing]

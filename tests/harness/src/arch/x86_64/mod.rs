@@ -3,14 +3,18 @@
 mod paging;
 
 use core::{
-    arch::{global_asm, x86_64::__cpuid},
+    arch::{asm, global_asm, x86_64::__cpuid},
+    mem::offset_of,
     ptr,
 };
 
 use purgatory_tests::{
     arch::{
         State,
-        x86_64::{DEBUG_IDT, EXIT_PORT, FIVE_LEVELS, vector_pattern},
+        x86_64::{
+            BREAKPOINT, DEBUG_IDT, EXIT_PORT, FIVE_LEVELS, FROM_NMI, MEMORY, OTHER_SEGMENTS,
+            SSE_ON, vector_pattern,
+        },
     },
     plan::{DIRTY, Plan, Range, STATE, exit},
 };
@@ -19,6 +23,7 @@ use x86_64::{
     instructions::tables::sidt,
     registers::{
         control::{Cr0, Cr3, Cr4, Cr4Flags},
+        debug::{DebugAddressRegister as _, Dr0},
         model_specific::Efer,
         xcontrol::XCr0,
     },
@@ -38,7 +43,8 @@ global_asm!(
 
 unsafe extern "sysv64" {
     #[link_name = "leave"]
-    fn leave_page(entry: u64, debug_idt: u64, direction: u64) -> !;
+    fn leave_page(entry: u64, debug_idt: u64, direction: u64, segments: u64) -> !;
+    fn stay_in_nmi();
     fn dirty_sse();
     fn dirty_avx();
     safe static stray_handler: u8;
@@ -66,7 +72,20 @@ extern "sysv64" fn main(start_info: u64) -> ! {
     // SAFETY: the list has `module_count` entries of 4 quadwords, address and size first.
     let module = unsafe { &*ptr::with_exposed_provenance::<[u64; 2]>(info.modules as usize) };
     let [start, len] = *module;
-    carry_out(Range { start, len })
+    let image = Range { start, len };
+    // The interrupt controller is mapped only now, by the early tables.
+    if flags(image) & FROM_NMI != 0 {
+        // SAFETY: nothing here depends on the IDT, or returns from an interrupt.
+        unsafe { stay_in_nmi() };
+    }
+    carry_out(image)
+}
+
+/// Returns the flags of the plan, which begins the image.
+const fn flags(image: Range) -> u64 {
+    let flags = image.start as usize + offset_of!(Plan, flags);
+    // SAFETY: QEMU put it there; only a plan that is none has other bytes.
+    unsafe { ptr::with_exposed_provenance::<u64>(flags).read() }
 }
 
 /// Maps memory as the plan says.
@@ -93,8 +112,16 @@ pub(crate) fn prepare(plan: &Plan) -> [u64; STATE] {
 
 /// Leaves the machine as `relocate_kernel_64.S` does.
 pub(crate) fn leave(plan: &Plan) -> ! {
+    let flag = |flag| plan.flags & flag;
     // SAFETY: the segment at `entry` is in its place; nothing here is needed again.
-    unsafe { leave_page(plan.entry, plan.flags & DEBUG_IDT, plan.flags & DIRTY) }
+    unsafe {
+        leave_page(
+            plan.entry,
+            flag(DEBUG_IDT),
+            flag(DIRTY),
+            flag(OTHER_SEGMENTS),
+        )
+    }
 }
 
 /// Points the 16 gates of the control page at the handler that ends QEMU.
@@ -114,7 +141,15 @@ fn state(flags: u64) -> State {
     let features = __cpuid(1).ecx;
     let xsave = features & 1 << 26 != 0;
     let avx = xsave && features & 1 << 28 != 0;
-    let bare = Cr4::read_raw();
+    let mut bare = Cr4::read_raw();
+    if flags & SSE_ON != 0 {
+        bare |= Cr4Flags::OSFXSR.bits();
+    }
+    if flags & BREAKPOINT != 0 {
+        Dr0::write(MEMORY.ram_disk);
+        // SAFETY: a breakpoint on 4 bytes that are read or written; nobody here does.
+        unsafe { asm!("mov dr7, {}", in(reg) 0x000f_0403_u64) };
+    }
     let mut open = Cr4::read() | Cr4Flags::OSFXSR;
     open.set(Cr4Flags::OSXSAVE, xsave);
     // SAFETY: enables what CPUID says is there.

@@ -40,7 +40,7 @@ const fn raised(name: &'static str, acts: &'static [(When, Act)], says: &'static
 /// xor edx, edx; xor ecx, ecx; div ecx
 const DIVIDE: Act = Act::Run(b"\x31\xd2\x31\xc9\xf7\xf1");
 /// ud2
-const UD2: Act = Act::Run(b"\x0f\x0b");
+pub(super) const UD2: Act = Act::Run(b"\x0f\x0b");
 /// mov eax, 0x50; mov ds, eax: a selector beyond our GDT
 const SELECTOR: Act = Act::Run(b"\xb8\x50\x00\x00\x00\x8e\xd8");
 /// mov rax, 0x7123456780; mov byte ptr [rax], 1

@@ -3,6 +3,7 @@
 mod actions;
 mod consoles;
 mod exceptions;
+mod hardening;
 mod processors;
 
 use super::{DEFAULTS, FIVE_LEVELS, MACHINE_CHECKS};
@@ -16,4 +17,5 @@ pub const CASES: &[&[Case]] = &[
     exceptions::CASES,
     exceptions::INTERRUPTS,
     exceptions::INTERRUPTS_WITHOUT_ERROR,
+    hardening::CASES,
 ];
