@@ -14,8 +14,7 @@ use x86_64::registers::{
     debug::{Dr7, Dr7Flags},
 };
 
-use super::guard::guarded;
-use crate::abi::Exported;
+use crate::{abi::Exported, arch::guarded};
 
 /// CR4 as it was found, once it was changed; else 0, which it never is.
 static FOUND: Exported<u64> = Exported::new(0);
