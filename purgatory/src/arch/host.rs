@@ -5,14 +5,14 @@ use crate::{
     verify::Verified,
 };
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
 pub(crate) use super::native::accelerate;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
 pub use super::native::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
 pub(crate) use plain::accelerate;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
 pub use plain::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 
 /// Any user-space address will do.
@@ -22,7 +22,7 @@ pub const ADDRESS_LIMIT: u64 = 1 << 52;
 pub(crate) const FASTEST: u64 = 1;
 
 /// An architecture without a module of its own.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
 mod plain {
     use crate::{abi::Backend, arch::BLOCK};
 

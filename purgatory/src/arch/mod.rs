@@ -28,12 +28,16 @@
 //! calls `run` and `fault::fatal`, and nothing else above it.
 #![expect(unsafe_code, reason = "only a CPU that has a backend may run it")]
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
 mod constants;
 mod portable;
+#[cfg(target_arch = "riscv64")]
+pub mod riscv64;
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
 
+#[cfg(target_arch = "riscv64")]
+use riscv64 as native;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as native;
 
@@ -46,7 +50,10 @@ use host as machine;
 #[cfg(target_os = "none")]
 use native as machine;
 
-#[cfg(all(target_os = "none", not(target_arch = "x86_64")))]
+#[cfg(all(
+    target_os = "none",
+    not(any(target_arch = "riscv64", target_arch = "x86_64"))
+))]
 compile_error!("this architecture has no module under purgatory/src/arch yet");
 
 #[cfg(target_os = "none")]

@@ -37,6 +37,7 @@ pub(crate) fn runs_here(backend: Backend) -> bool {
                 && is_x86_feature_detected!("ssse3")
                 && is_x86_feature_detected!("sse4.1")
         }
+        Backend::Zknh | Backend::Zvknh => false,
     }
 }
 
