@@ -209,11 +209,6 @@ impl Status {
         self.doubted_digest.store(&self.digest.load());
     }
 
-    /// Notes an interrupt that was returned from.
-    pub(crate) fn interrupted(&self) {
-        self.nmis.write(self.nmis.read().wrapping_add(1));
-    }
-
     /// Notes the exception that ends the trip.
     pub(crate) fn faulted(&self, cause: u64, code: u64, at: u64, address: u64) {
         self.cause.write(cause);

@@ -12,8 +12,8 @@ use x86_64::registers::{
     debug::{Dr7, Dr7Flags},
 };
 
-use super::{guard::guarded, sha256::clear_vectors};
-use crate::abi::Exported;
+use super::sha256::clear_vectors;
+use crate::{abi::Exported, arch::guarded};
 
 /// CR4 as it was found, once it was changed; else 0, which it never is.
 static FOUND: Exported<u64> = Exported::new(0);

@@ -64,7 +64,7 @@ pub(super) unsafe fn store(address: u64, value: u16) {
 }
 
 /// Reads a byte of memory, for its exception.
-pub(super) fn touch(address: u64) {
+pub(crate) fn touch(address: u64) {
     // SAFETY: reads memory, or faults, and writes nothing but a flag.
     unsafe { asm!("test byte ptr [{}], 0", in(reg) address, options(nostack, readonly)) };
 }

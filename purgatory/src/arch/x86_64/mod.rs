@@ -11,8 +11,6 @@ mod entry;
 #[cfg(target_os = "none")]
 mod features;
 #[cfg(target_os = "none")]
-mod guard;
-#[cfg(target_os = "none")]
 mod io;
 #[cfg(target_os = "none")]
 mod machine;
@@ -25,10 +23,9 @@ mod tables;
 pub use machine::ADDRESS_LIMIT;
 #[cfg(target_os = "none")]
 pub(crate) use {
-    clock::{cycles, cycles_per_microsecond, wait},
+    clock::{FASTEST, cycles, cycles_per_microsecond},
     features::forget,
-    guard::{can_read, guarded},
-    io::Bus,
+    io::{Bus, touch},
     machine::{halt, handoff, jump, own, prepare, reset, stack_is_sound},
     screen::show,
 };
@@ -65,7 +62,6 @@ pub const REGISTERS: &[[u8; 4]] = {
 #[expect(unsafe_code, reason = "calls assembly")]
 pub(crate) unsafe fn accelerate(backend: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
     match backend {
-        Backend::Portable => (),
         // SAFETY: the slice says how many blocks are readable; the CPU is the caller's.
         Backend::ShaNi => unsafe {
             sha256::sha256_compress_shani(state, blocks.as_ptr(), blocks.len());
@@ -74,5 +70,6 @@ pub(crate) unsafe fn accelerate(backend: Backend, state: &mut [u32; 8], blocks: 
         Backend::Sse2 => unsafe {
             sha256::sha256_compress_sse2(state, blocks.as_ptr(), blocks.len());
         },
+        _ => (),
     }
 }

@@ -19,13 +19,13 @@ pub(crate) fn has_sha(cpu: &str) -> Option<bool> {
 /// Tells whether this CPU runs a backend; the blob itself takes the caller's word.
 pub(crate) fn runs_here(backend: Backend) -> bool {
     match backend {
-        Backend::Portable => true,
-        Backend::Sse2 => true,
+        Backend::Portable | Backend::Sse2 => true,
         Backend::ShaNi => {
             is_x86_feature_detected!("sha")
                 && is_x86_feature_detected!("ssse3")
                 && is_x86_feature_detected!("sse4.1")
         }
+        Backend::Zknh | Backend::Zvknh => false,
     }
 }
 
