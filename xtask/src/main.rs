@@ -14,6 +14,7 @@ mod fixture;
 mod kernels;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod native;
+mod tree;
 mod vm;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ mod configure;
 mod explain;
 mod lint;
 mod linux;
+mod probe;
 mod status;
 mod test;
 
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Boot(boot::Options),
     /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Options),
+    /// Say what a kernel tree does with a purgatory, and which lines decide it
+    Probe(probe::Options),
     /// Say what a purgatory's report on a serial console means
     Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
@@ -59,6 +62,7 @@ impl Command {
             Self::Boot(options) => boot::run(options, setup),
             Self::Configure(options) => configure::run(options),
             Self::Linux(options) => linux::run(options, setup),
+            Self::Probe(options) => probe::run(options),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options),
             Self::Status(options) => status::run(options),
