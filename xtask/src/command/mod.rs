@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod configure;
 mod explain;
+mod integrate;
 mod lint;
 mod linux;
 mod probe;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Linux(linux::Options),
     /// Say what a kernel tree does with a purgatory, and which lines decide it
     Probe(probe::Options),
+    /// Make a kernel tree build with the blob, or as it was before
+    Integrate(integrate::Options),
     /// Say what a purgatory's report on a serial console means
     Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
@@ -63,6 +66,7 @@ impl Command {
             Self::Configure(options) => configure::run(options),
             Self::Linux(options) => linux::run(options, setup),
             Self::Probe(options) => probe::run(options),
+            Self::Integrate(options) => integrate::run(options, setup),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options),
             Self::Status(options) => status::run(options),

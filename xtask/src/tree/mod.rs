@@ -5,9 +5,13 @@
 //! tree does is read where it does it, never concluded from its version.
 
 mod c;
+pub(crate) mod integrate;
+mod kconfig;
 mod make;
+mod patch;
 pub(crate) mod property;
 mod rules;
+mod state;
 #[cfg(test)]
 mod tests;
 

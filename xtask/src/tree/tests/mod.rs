@@ -1,5 +1,6 @@
 //! Made-up trees, a few lines each, with traps.
 
+mod integrate;
 mod property;
 
 use std::{fs, path::Path};
