@@ -18,6 +18,7 @@ mod kernels;
 mod machine;
 #[cfg(target_os = "linux")]
 mod native;
+mod tree;
 mod vm;
 
 use std::process::ExitCode;

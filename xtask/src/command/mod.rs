@@ -7,8 +7,10 @@ mod build;
 mod check;
 mod configure;
 mod explain;
+mod integrate;
 mod lint;
 mod linux;
+mod probe;
 mod status;
 mod test;
 
@@ -31,6 +33,10 @@ pub(crate) enum Command {
     Boot(boot::Options),
     /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Options),
+    /// Say what a kernel tree does with a purgatory, and which lines decide it
+    Probe(probe::Options),
+    /// Make a kernel tree build with the blob, or as it was before
+    Integrate(integrate::Options),
     /// Say what a purgatory's report on a serial console means
     Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
@@ -56,6 +62,8 @@ impl Command {
             Self::Boot(options) => boot::run(options, setup),
             Self::Configure(options) => configure::run(options),
             Self::Linux(options) => linux::run(options, setup),
+            Self::Probe(options) => probe::run(options),
+            Self::Integrate(options) => integrate::run(options, setup),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options, setup),
             Self::Status(options) => status::run(options, setup),
