@@ -51,6 +51,18 @@ fn refused(
         wiped(text)
     } else if let Some(index) = log::after(reason, "region ").and_then(|word| word.parse().ok()) {
         bad_region(text, index, report, manifest)
+    } else if reason.contains("is in no region") {
+        writeln!(
+            text,
+            "  What was loaded is intact, but not the registers that the next kernel starts with: they lie in\n  \
+             the purgatory, which nobody else hashes. {WRITTEN}"
+        )
+    } else if reason.contains("code is damaged") {
+        writeln!(
+            text,
+            "  The purgatory's own bytes are not those that were built: whether the image is intact is not known.\n  \
+             `cargo xtask check` tells whether the file is; if it is, the memory was overwritten. {WRITTEN}"
+        )
     } else if reason.contains("stack") {
         writeln!(
             text,

@@ -149,6 +149,11 @@ fn any_difference_from_the_list_is_named() {
     assert!(explained(log, None, None).contains("give it with --segments"));
     let other = explained("purgatory: refused: its own stack overflowed\n", None, None);
     assert!(other.contains("please report it"), "{other}");
+    let astray = "purgatory: refused: the next kernel's entry 0x1 is in no region\n";
+    let astray = explained(astray, None, None);
+    assert!(astray.contains("not the registers"), "{astray}");
+    let damaged = explained("purgatory: refused: its own code is damaged\n", None, None);
+    assert!(damaged.contains("not those that were built"), "{damaged}");
     let unknown = explained("purgatory: refused: the moon is full\n", None, None);
     assert!(unknown.contains("does not know that reason"), "{unknown}");
     let cut = explained(&log[..log.find("  sha256").unwrap()], Some(THREE), None);
