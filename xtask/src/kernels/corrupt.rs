@@ -135,7 +135,7 @@ fn observe(run: &mut Run, first: &First, way: Way, target: Target) -> Result<Str
         End::Refused(_) => {
             let said = rest.lines().find(|line| line.starts_with(WORDS));
             // A purgatory without a record is not ours, and may be silent.
-            let silent = guest.loaded.symbol_address("purgatory_status").is_err();
+            let silent = guest.is_foreign();
             ensure!(said.is_some() || silent, "{what}: {end}, without a word");
             ensure!(
                 rest.contains(LAST_WORDS) || silent,
@@ -143,8 +143,8 @@ fn observe(run: &mut Run, first: &First, way: Way, target: Target) -> Result<Str
             );
             Ok(format!("{what}: {end}, {}", said.unwrap_or("silent")))
         }
-        // Nothing verifies the registers: what follows is recorded, not judged.
-        _ if target == Target::Registers => Ok(format!("{what}: {end}")),
+        // The stock purgatory does not look at them: what follows is recorded, not judged.
+        _ if target == Target::Registers && guest.is_foreign() => Ok(format!("{what}: {end}")),
         _ => bail!("{what}: not refused: {end}"),
     }
 }
@@ -166,6 +166,40 @@ struct Victim<'a> {
 }
 
 impl Victim<'_> {
+    /// Tells whether the purgatory is somebody else's.
+    fn is_foreign(&self) -> bool {
+        self.loaded.symbol_address("purgatory_status").is_err()
+    }
+
+    /// Counts the bits of the register image whose change our purgatory does not see:
+    /// those of rip and rsi that still lead into a region, and all others.
+    fn escapes(&self, debugger: &mut Debugger, regions: &[[u64; 2]]) -> Result<String> {
+        let known = &self.loaded.file.arch.registers;
+        let image = self.loaded.symbol_address(known.symbol)?;
+        let image = segments::words(&debugger.read(image, known.size() as usize)?);
+        let inside = |address: u64| {
+            let holds = |[start, length]: &[u64; 2]| address.wrapping_sub(*start) < *length;
+            regions.iter().any(holds)
+        };
+        let kept = |name: &str, or_zero: bool| {
+            let value = image[known.index(name)];
+            let escapes = |bit: &u32| {
+                let value = value ^ 1 << bit;
+                inside(value) || or_zero && value == 0
+            };
+            (0..64).filter(escapes).count()
+        };
+        let (entry, parameters) = (kept(known.entry, false), kept(known.parameters, true));
+        let others = 64 * (known.names.len() - 2);
+        Ok(format!(
+            "of {} flips {} escape: {} {entry}, {} {parameters}, the others {others}",
+            64 * known.names.len(),
+            entry + parameters + others,
+            known.entry,
+            known.parameters
+        ))
+    }
+
     /// Flips the bit and says which.
     fn flip(&self, debugger: &mut Debugger, target: Target) -> Result<String> {
         let table = self.loaded.symbol_address("purgatory_sha_regions")?;
@@ -194,8 +228,14 @@ impl Victim<'_> {
                 (image + 8 * registers.index(registers.entry) as u64, 40)
             }
         };
+        let escapes = match target {
+            Target::Registers if !self.is_foreign() => {
+                format!(" ({})", self.escapes(debugger, regions)?)
+            }
+            _ => String::new(),
+        };
         debugger.flip(address, bit)?;
-        Ok(format!("{target} at {address:#x}"))
+        Ok(format!("{target} at {address:#x}{escapes}"))
     }
 
     /// Returns where the processor is if it has come to rest there.
