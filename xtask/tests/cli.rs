@@ -4,7 +4,8 @@
 #[expect(dead_code, reason = "the other test compiles C, too")]
 mod fixture;
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -3,12 +3,11 @@
 use std::fmt;
 
 use base16ct::lower::encode_string;
-use purgatory::{
-    sha256::Backend,
-    status::{Phase, Status},
-};
+use purgatory::sha256::Backend;
+use purgatory::status::{Phase, Status};
 
-use crate::{arch::Arch, get};
+use crate::arch::Arch;
+use crate::get;
 
 /// Bytes of a record.
 pub const SIZE: usize = size_of::<Status>();

@@ -2,12 +2,11 @@
 //! ELF of type REL with one loaded section, the stack behind it, and no relocations.
 
 use anyhow::{Context, Result, bail};
-use object::{
-    Object, ObjectSection, ObjectSymbol, SymbolFlags, elf,
-    write::elf::{FileHeader, SectionHeader, Sym, Writer},
-};
+use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolFlags, elf};
 
-use crate::{arch::Arch, number::PAGE};
+use crate::arch::Arch;
+use crate::number::PAGE;
 
 /// The global symbols of the blob: its start, what the loader looks up, then ours.
 pub fn symbols(arch: Arch) -> impl Iterator<Item = &'static str> {

@@ -7,18 +7,14 @@
 use std::mem::offset_of;
 
 use anyhow::{Context as _, Result};
-use purgatory::{
-    abi::Config,
-    status::{Phase, Status},
-};
+use purgatory::abi::Config;
+use purgatory::status::{Phase, Status};
 use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
 use super::case::Prepared;
-use crate::vm::{
-    gdb::{Access, Debugger},
-    run::Run,
-};
+use crate::vm::gdb::{Access, Debugger};
+use crate::vm::run::Run;
 
 /// Runs to the entry of the purgatory.
 pub(super) fn to_entry(run: &Run, prepared: &Prepared) -> Result<Debugger> {

@@ -1,17 +1,21 @@
 //! `cargo xtask bench`: how fast the shipped bytes verify, beside everything that
 //! does the same on this machine.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    boot::programs::Programs,
-    freestanding,
-    host::{failure::Failure, needs::FREESTANDING, options::Setup, paths::target_directory},
-    machine,
-    native::bench::{self, Plan, openssl::OpenSsl, result::JUDGED},
-};
+use crate::boot::programs::Programs;
+use crate::host::failure::Failure;
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::host::paths::target_directory;
+use crate::native::bench;
+use crate::native::bench::Plan;
+use crate::native::bench::openssl::OpenSsl;
+use crate::native::bench::result::JUDGED;
+use crate::{freestanding, machine};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]

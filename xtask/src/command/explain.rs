@@ -1,20 +1,15 @@
 //! `cargo xtask explain`: what a purgatory's report on a serial console means.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use blob::{manifest, report, symbols::Code};
+use blob::symbols::Code;
+use blob::{manifest, report};
 
-use crate::{
-    freestanding,
-    host::{
-        failure::{Failure, read},
-        options::Setup,
-    },
-};
+use crate::freestanding;
+use crate::host::failure::{Failure, read};
+use crate::host::options::Setup;
 
 /// Options of `cargo xtask explain`.
 #[derive(clap::Args)]

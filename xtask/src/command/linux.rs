@@ -1,24 +1,20 @@
 //! `cargo xtask linux`: the drop-in in unmodified distribution kernels.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    path::{Path, PathBuf},
-};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 
-use crate::{
-    freestanding::{blob, default_folder},
-    host::{failure::Failure, needs::FREESTANDING, options::Setup},
-    kernels::{
-        kernel::Kernel,
-        matrix::{Purgatory, Scenario, count, print_comparison, prove},
-        table::KERNELS,
-    },
-    machine,
-};
+use crate::freestanding::{blob, default_folder};
+use crate::host::failure::Failure;
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::matrix::{Purgatory, Scenario, count, print_comparison, prove};
+use crate::kernels::table::KERNELS;
+use crate::machine;
 
 /// Loads the blob by `kexec_file_load(2)` in real kernels.
 #[derive(Debug, clap::Args)]

@@ -4,27 +4,20 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-use crate::host::{
-    failure::{Failure, read_blob},
-    output,
-    paths::{root, target_directory},
-    process,
-    toolchain::{Core, Toolchain},
-};
-use blob::{
-    arch::Arch,
-    check::{ADDRESSES, Verdict, judge},
-    load::{File, Series},
-    proof, symbols, wrap,
-};
+use crate::host::failure::{Failure, read_blob};
+use crate::host::paths::{root, target_directory};
+use crate::host::toolchain::{Core, Toolchain};
+use crate::host::{output, process};
+use blob::arch::Arch;
+use blob::check::{ADDRESSES, Verdict, judge};
+use blob::load::{File, Series};
+use blob::{proof, symbols, wrap};
 
 /// The most bytes that the file may have.
 pub(crate) const LARGEST: usize = 12 << 10;

@@ -5,16 +5,15 @@
 //! the distribution's. It never runs rustup: what rustup should download is
 //! written in `rust-toolchain.toml`.
 
-use std::{env, process::Command};
+use std::env;
+use std::process::Command;
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::{
-    apt::Apt,
-    options::Setup,
-    process,
-    toolchain::{self, Core, cargo, search_path},
-};
+use super::apt::Apt;
+use super::options::Setup;
+use super::toolchain::{Core, cargo, search_path};
+use super::{process, toolchain};
 
 /// One thing that commands need.
 pub(crate) struct Need {

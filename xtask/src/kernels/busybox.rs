@@ -1,12 +1,15 @@
 //! Proves `cargo xtask boot --kernel`: Debian's kernels, unmodified, started by
 //! the command that a user types, reach a shell script in a busybox initramfs.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{fetch, initramfs, table::KERNELS, table::Row};
-use crate::host::{process::this_program, tally::Tally};
+use super::table::{KERNELS, Row};
+use super::{fetch, initramfs};
+use crate::host::process::this_program;
+use crate::host::tally::Tally;
 
 /// What the script says once the second kernel runs it.
 const MARKER: &str = "busybox runs in user space";

@@ -1,6 +1,7 @@
 //! Fetches Debian's kernels through apt, beside the system's own set-up.
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

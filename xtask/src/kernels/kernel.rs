@@ -1,14 +1,14 @@
 //! A kernel taken apart.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use blob::arch::Arch;
 
-use super::{slot::Slot, table::Row, unpack};
+use super::slot::Slot;
+use super::table::Row;
+use super::unpack;
 
 /// A bzImage, its vmlinux, and where that keeps its purgatory.
 pub(crate) struct Kernel {

@@ -4,13 +4,12 @@
 use anyhow::{Context as _, Result, ensure};
 use blob::status::Verdict;
 use memmap2::MmapOptions;
-use purgatory::{sha256::Backend, status::Status};
+use purgatory::sha256::Backend;
+use purgatory::status::Status;
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    arch::runs_here,
-    userspace::{Digest, Ours},
-};
+use super::arch::runs_here;
+use super::userspace::{Digest, Ours};
 use crate::freestanding::LARGEST;
 
 /// A name, and what fails if it does not hold of a blob.

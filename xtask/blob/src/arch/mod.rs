@@ -2,7 +2,8 @@
 
 mod x86_64;
 
-use std::{fmt, ops::Deref};
+use std::fmt;
+use std::ops::Deref;
 
 use object::{Endianness, elf};
 

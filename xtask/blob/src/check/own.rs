@@ -3,11 +3,9 @@
 use object::elf;
 
 use super::{Finding, Subject};
-use crate::{
-    load::{Loaded, Section},
-    number::PAGE,
-    wrap::OWN,
-};
+use crate::load::{Loaded, Section};
+use crate::number::PAGE;
+use crate::wrap::OWN;
 
 pub(super) fn one_section(subject: &Subject<'_>, finding: &mut Finding) {
     let (stack, bytes): (Vec<&Section<'_>>, Vec<_>) =

@@ -10,19 +10,14 @@ mod tests;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use blob::{
-    config::{self, COM_PORTS, FULL_SPEED},
-    get,
-    number::{ADDRESS_LIMIT, number},
-    set,
-};
+use blob::config::{COM_PORTS, FULL_SPEED};
+use blob::number::{ADDRESS_LIMIT, number};
+use blob::{config, get, set};
 use clap::ArgGroup;
 use purgatory::abi::Config;
 
-use crate::host::{
-    failure::{Failure, read_blob},
-    output,
-};
+use crate::host::failure::{Failure, read_blob};
+use crate::host::output;
 
 /// Options of `cargo xtask configure`.
 #[derive(Debug, clap::Args)]

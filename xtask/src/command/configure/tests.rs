@@ -1,6 +1,7 @@
 //! The words, the options, the refusals, and what stays as it was.
 
-use std::{fs, mem::offset_of};
+use std::fs;
+use std::mem::offset_of;
 
 use clap::Parser as _;
 

@@ -6,27 +6,26 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cmp::Reverse,
-    fs::{self, File},
-    io::ErrorKind,
-    ops::Range,
-    os::unix::{fs::FileExt as _, net::UnixStream},
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::cmp::Reverse;
+use std::fs;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use blob::status::{Record, fits};
-use object::{
-    LittleEndian, ReadCache, elf,
-    read::elf::{FileHeader as _, ProgramHeader as _},
-};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{LittleEndian, ReadCache, elf};
 use purgatory::status::Status;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::{host::failure::Failure, vm::qmp::Monitor};
+use crate::host::failure::Failure;
+use crate::vm::qmp::Monitor;
 
 /// How much memory is looked at at once.
 const CHUNK: u64 = 64 << 20;

@@ -4,10 +4,8 @@
 mod causes;
 mod instructions;
 
-use object::{
-    Endianness,
-    elf::{self, RelocationType},
-};
+use object::elf::RelocationType;
+use object::{Endianness, elf};
 
 use super::{Effect, Registers, Relocations, Row};
 
