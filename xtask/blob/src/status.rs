@@ -140,7 +140,7 @@ mod tests {
         set!(record, Status.version, Status::VERSION);
         set!(record, Status.size, SIZE as u32);
         fill(&mut record);
-        Words(Arch::ALL[0], &record).to_string()
+        format!("record{}", Words(Arch::ALL[0], &record))
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
             set!(record, Status.digest, [0xabab_abab_abab_abab; 4]);
         });
         expect![[r#"
-
+            record
               phase      refused
               verdict    sha256 mismatch
               backend    avx2
@@ -172,7 +172,7 @@ mod tests {
             set!(record, Status.cr2, 0x70_0000_0000);
         });
         expect![[r#"
-
+            record
               phase      ended by an exception
               verdict    exception
               backend    none yet
@@ -188,7 +188,7 @@ mod tests {
         });
         assert!(region.contains("bad region: region 7"), "{region}");
         let newer = words(|record| set!(record, Status.version, 2));
-        let says = ": not one that this tool reads (version 2, 120 bytes)";
+        let says = "record: not one that this tool reads (version 2, 120 bytes)";
         assert_eq!(newer, says);
     }
 

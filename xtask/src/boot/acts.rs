@@ -13,7 +13,7 @@ use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
 use super::case::Prepared;
-use crate::vm::gdb::{Access, Debugger};
+use crate::vm::gdb::{Debugger, Watch};
 use crate::vm::run::Run;
 
 /// Runs to the entry of the purgatory.
@@ -53,21 +53,21 @@ pub(super) fn perform(
 }
 
 fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> {
-    let (access, address) = match when {
+    let (watch, address) = match when {
         When::Hashing => (
-            Access::Write,
+            Watch::Write,
             prepared.status + offset_of!(Status, bytes) as u64,
         ),
         When::Faulted => (
-            Access::Write,
+            Watch::Write,
             prepared.status + offset_of!(Status, phase) as u64,
         ),
         When::Opening => (
-            Access::Read,
+            Watch::Read,
             prepared.config + offset_of!(Config, consoles) as u64,
         ),
     };
-    debugger.set_watchpoint(access, address)?;
+    debugger.set_watchpoint(watch, address)?;
     loop {
         debugger.resume()?;
         debugger.wait_stop()?;
@@ -78,7 +78,7 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
             When::Opening => true,
         };
         if come {
-            return debugger.clear_watchpoint(access, address);
+            return debugger.clear_watchpoint(watch, address);
         }
     }
 }
@@ -89,7 +89,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
     const LINE_CONTROL: u64 = 3 * 4;
     const DIVISOR_ACCESS: u32 = 0x80;
     let mut said = String::new();
-    debugger.set_watchpoint(Access::Write, uart)?;
+    debugger.set_watchpoint(Watch::Write, uart)?;
     while !said.ends_with(last) {
         debugger.resume()?;
         debugger
@@ -99,7 +99,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
             said.extend(char::from_u32(word(debugger, uart)?));
         }
     }
-    debugger.clear_watchpoint(Access::Write, uart)?;
+    debugger.clear_watchpoint(Watch::Write, uart)?;
     Ok(said)
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::boot::programs::Programs;
-use crate::host::failure::Failure;
+use crate::host::failure::{Failure, usage};
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::host::paths::target_directory;
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     };
     if options.check && sizes.iter().all(|&size| size < JUDGED) {
         let what = "--check judges what is measured from 1M on: give such a --size, too";
-        return Err(Failure::Usage(what.to_owned()).into());
+        return Err(usage(what));
     }
     setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     // SAFETY: this process has one thread so far.

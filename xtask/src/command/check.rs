@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use blob::check::{ADDRESSES, Verdict, judge};
+use blob::check::{ADDRESSES, Grade, judge};
 use blob::load::Series;
 use blob::number::place;
 
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         true => print!("{report:#}"),
         false => print!("{report}"),
     }
-    match report.count(Verdict::Broken) {
+    match report.count(Grade::Broken) {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }

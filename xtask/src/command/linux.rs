@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 
 use crate::freestanding::{blob, default_folder};
-use crate::host::failure::Failure;
+use crate::host::failure::{Failure, usage};
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::kernels::kernel::Kernel;
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let json = options
         .json
         .as_deref()
-        .map(|path| File::create(path).map_err(|e| usage(path, format!("cannot write it: {e}"))));
+        .map(|path| File::create(path).map_err(|e| about(path, format!("cannot write it: {e}"))));
     let json = json.transpose()?;
     let machine = machine::all_needs(setup.arch);
     setup.require(machine.iter().chain(FREESTANDING))?;
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let kernel = Kernel::read(&name, path, setup.arch);
-            vec![kernel.map_err(|error| usage(path, error))?]
+            vec![kernel.map_err(|error| about(path, error))?]
         }
         None => {
             let chosen = |name| options.kernel == "all" || options.kernel == name;
@@ -98,10 +98,10 @@ pub(super) fn ours(file: Option<&Path>, setup: &Setup) -> Result<Purgatory> {
         }
     };
     let bytes =
-        fs::read(&path).map_err(|error| usage(&path, format!("cannot read it: {error}")))?;
+        fs::read(&path).map_err(|error| about(&path, format!("cannot read it: {error}")))?;
     Ok(Purgatory { name, bytes })
 }
 
-fn usage(path: &Path, error: impl fmt::Display) -> Failure {
-    Failure::Usage(format!("{}: {error:#}", path.display()))
+fn about(path: &Path, error: impl fmt::Display) -> anyhow::Error {
+    usage(format!("{}: {error:#}", path.display()))
 }

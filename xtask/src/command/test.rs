@@ -126,7 +126,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         for (name, trial) in kernels::trials::ALL {
             tally.test(name, || trial(given));
         }
-        busybox::test(given, &mut tally);
+        busybox::test(setup.arch, given, &mut tally);
         real_kernels(options, setup, &mut tally);
     }
     println!("{tally}");

@@ -10,7 +10,7 @@ use crate::fixture;
 use crate::host::toolchain;
 
 static TOOLCHAIN: LazyLock<Toolchain> =
-    LazyLock::new(|| toolchain::find(Arch::X86_64, None).unwrap());
+    LazyLock::new(|| toolchain::find(Arch::ALL[0], None).unwrap());
 
 /// One object, linked the three ways that the proof compares.
 struct Links {

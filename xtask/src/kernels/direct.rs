@@ -17,7 +17,7 @@ use super::header::{BootParams, E820, START, SetupHeader, halves};
 use crate::boot::image::{Image, Space, page_up};
 use crate::boot::programs::Programs;
 use crate::boot::{bare, stopped};
-use crate::host::failure::{Failure, read};
+use crate::host::failure::{read, usage};
 use crate::host::output;
 use crate::machine::Machine;
 
@@ -56,7 +56,7 @@ pub(crate) fn boot(
     limit: Duration,
 ) -> Result<()> {
     let (image, status, manifest) = lay_out(linux, programs.machine, &programs.blob)
-        .map_err(|error| Failure::Usage(format!("{error:#}")))?;
+        .map_err(|error| usage(format!("{error:#}")))?;
     let case = Case {
         memory: linux.memory,
         ..INTACT
@@ -197,8 +197,8 @@ fn lay_out(
 impl Linux {
     /// Reads a kernel, as `bzImage64_probe()` accepts it.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let (params, kernel) = probe(&read(path)?)
-            .map_err(|what| Failure::Usage(format!("{} {what}", path.display())))?;
+        let (params, kernel) =
+            probe(&read(path)?).map_err(|what| usage(format!("{} {what}", path.display())))?;
         Ok(Self {
             params,
             kernel,

@@ -16,7 +16,7 @@ use blob::{config, get, set};
 use clap::ArgGroup;
 use purgatory::abi::Config;
 
-use crate::host::failure::{Failure, read_blob};
+use crate::host::failure::{read_blob, usage};
 use crate::host::output;
 
 /// Options of `cargo xtask configure`.
@@ -119,7 +119,6 @@ impl Options {
     }
 
     fn set_consoles(&self, config: &mut [u8]) -> Result<()> {
-        let usage = |what: &str| Err(Failure::Usage(what.to_owned()).into());
         let mut flags = 0;
         for &console in &self.consoles {
             let flag = match console {
@@ -134,15 +133,15 @@ impl Options {
                 Console::Debug => Config::CONSOLE_DEBUG,
                 Console::Vga => Config::CONSOLE_VGA,
                 Console::None if self.consoles.len() > 1 || self.vga => {
-                    return usage("--console none excludes every other console");
+                    return Err(usage("--console none excludes every other console"));
                 }
                 Console::None => 0,
             };
             if flags & flag != 0 {
-                return usage(
+                return Err(usage(
                     "the blob speaks to one UART behind ports and to one in memory: \
                      give each kind of console once",
-                );
+                ));
             }
             flags |= flag;
         }

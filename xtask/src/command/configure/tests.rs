@@ -8,6 +8,7 @@ use clap::Parser as _;
 use blob::config::{Words, find};
 
 use super::*;
+use crate::host::failure::Failure;
 
 #[derive(Debug, clap::Parser)]
 struct Cli {
