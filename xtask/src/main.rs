@@ -9,7 +9,7 @@ mod boot;
 mod command;
 // Of the library whose fixture this is.
 #[cfg(test)]
-use blob::{load, wrap};
+use blob::wrap;
 #[cfg(test)]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;

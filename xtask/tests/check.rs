@@ -1,7 +1,7 @@
 //! `xtask check` as a user meets it: output lines and exit codes.
 
 // Of the library whose fixture this is.
-use blob::{load, wrap};
+use blob::wrap;
 
 #[path = "../blob/src/fixture.rs"]
 mod fixture;
@@ -70,36 +70,4 @@ fn exits_1_when_a_promise_is_broken() {
         stdout.lines().last().unwrap().contains(" broken"),
         "{stdout}"
     );
-}
-
-#[test]
-fn exits_2_when_there_is_nothing_to_judge() {
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path().to_str().unwrap();
-    let text = write(folder.path(), "text", b"#!/bin/sh\n");
-    let empty = write(folder.path(), "empty", b"");
-    let blob = write(folder.path(), "ours.ro", &fixture::assemble(fixture::GREEN));
-    let missing = format!("{here}/missing");
-    let cases: [(&[&str], &str); 8] = [
-        (&[&missing], "cannot read"),
-        (&[here], "Is a directory"),
-        (&[&text], "is not an ELF file: give the blob itself"),
-        (&[&empty], "is not an ELF file: give the blob itself"),
-        (
-            &[&blob, "--kernel", "6.2"],
-            "a similar value exists: '6.12'",
-        ),
-        (&[&blob, "--elf", &missing], "cannot read"),
-        (&[&blob, "--load-at", "0x3001"], "give a multiple of 0x1000"),
-        (&[], "<FILE>"),
-    ];
-    for (arguments, says) in cases {
-        let (code, stdout, stderr) = check(arguments);
-        assert_eq!(
-            (code, stdout.as_str()),
-            (Some(2), ""),
-            "{arguments:?}: {stderr}"
-        );
-        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
-    }
 }

@@ -1,13 +1,14 @@
 //! Bad input, as a user meets it: one clear error and the right exit code.
 
 // Of the library whose fixture this is.
-use blob::{load, wrap};
+use blob::wrap;
 
 #[path = "../blob/src/fixture.rs"]
 #[expect(dead_code, reason = "the other test compiles C, too")]
 mod fixture;
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

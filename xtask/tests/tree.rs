@@ -2,7 +2,7 @@
 //! code, and nothing changed.
 
 // Of the library whose fixture this is.
-use blob::{load, wrap};
+use blob::wrap;
 
 #[path = "../blob/src/fixture.rs"]
 #[expect(dead_code, reason = "the other tests compile C, too")]

@@ -1,11 +1,14 @@
 //! `purgatory_config` in a finished blob: where it is, and what it says.
 
-use std::{fmt, mem::offset_of, ops::Range};
+use std::fmt;
+use std::mem::offset_of;
+use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
 use purgatory::abi::{Backend, Config};
 
-use crate::{get, load::File};
+use crate::get;
+use crate::load::File;
 
 /// The UARTs of a PC, by number.
 pub const COM_PORTS: [u16; 4] = [0x3f8, 0x2f8, 0x3e8, 0x2e8];

@@ -3,12 +3,11 @@
 use std::fmt;
 
 use base16ct::lower::encode_string;
-use purgatory::{
-    abi::Backend,
-    status::{Phase, Status, Verdict},
-};
+use purgatory::abi::Backend;
+use purgatory::status::{Phase, Status, Verdict};
 
-use crate::{arch::Arch, get};
+use crate::arch::Arch;
+use crate::get;
 
 /// Bytes of a record.
 pub const SIZE: usize = size_of::<Status>();
@@ -98,7 +97,7 @@ mod tests {
         set!(record, Status.version, Status::VERSION);
         set!(record, Status.size, SIZE as u32);
         fill(&mut record);
-        Words(Arch::ALL[0], &record).to_string()
+        format!("record{}", Words(Arch::ALL[0], &record))
     }
 
     #[test]
@@ -114,7 +113,7 @@ mod tests {
             set!(record, Status.digest, [0xabab_abab_abab_abab; 4]);
         });
         expect![[r#"
-            status
+            record
               phase      refused
               verdict    sha256 mismatch
               backend    portable
@@ -122,7 +121,7 @@ mod tests {
               hashed     1339392 bytes in 256 cycles
               digest     abababababababababababababababababababababababababababababababab
               NMIs       2"#]]
-        .assert_eq(&format!("status{refused}"));
+        .assert_eq(&refused);
         let fault = words(|record| {
             set!(record, Status.phase, Phase::Faulted.number());
             set!(record, Status.verdict, Verdict::Exception.number());
@@ -132,7 +131,7 @@ mod tests {
             set!(record, Status.address, 0x70_0000_0000);
         });
         expect![[r#"
-            status
+            record
               phase      ended by an exception
               verdict    exception
               backend    none yet
@@ -141,14 +140,14 @@ mod tests {
               exception  14 #PF (page fault), error 0x2
               rip        0x1234
               address    0x7000000000"#]]
-        .assert_eq(&format!("status{fault}"));
+        .assert_eq(&fault);
         let region = words(|record| {
             set!(record, Status.verdict, Verdict::BadRegion.number());
             set!(record, Status.region, 7);
         });
         assert!(region.contains("bad region: region 7"), "{region}");
         let newer = words(|record| set!(record, Status.version, 9));
-        let says = format!(": not one that this tool reads (version 9, {SIZE} bytes)");
+        let says = format!("record: not one that this tool reads (version 9, {SIZE} bytes)");
         assert_eq!(newer, says);
     }
 

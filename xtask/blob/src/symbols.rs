@@ -50,7 +50,7 @@ impl<'data> Code<'data> {
     }
 
     /// Returns a section of a blob, by the blob's own symbols.
-    pub fn section(file: &File<'data>, section: &Section<'data>) -> Result<Self, LoadError> {
+    pub(crate) fn section(file: &File<'data>, section: &Section<'data>) -> Result<Self, LoadError> {
         let bytes = file.data(section)?;
         let mut symbols = Vec::new();
         for table in file.symbol_tables() {
@@ -90,7 +90,7 @@ impl<'data> Code<'data> {
 
     /// Returns each function with its offset and bytes; what lies before the
     /// first symbol has no name.
-    pub fn functions(&self) -> impl Iterator<Item = (&str, u64, &'data [u8])> {
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, u64, &'data [u8])> {
         let end = self.bytes.len() as u64;
         let first = self.names.first().map_or(end, |(start, _)| *start);
         let starts = self

@@ -2,14 +2,14 @@
 //! ELF of type REL with one loaded section, the stack behind it, and no relocations.
 
 use anyhow::{Context, Result, bail};
-use object::{
-    Object, ObjectSection, ObjectSymbol, SymbolFlags, elf,
-    write::elf::{FileHeader, SectionHeader, Sym, Writer},
-};
+use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolFlags, elf};
 
 use purgatory::abi;
 
-use crate::{arch::Arch, number::PAGE};
+use crate::arch::Arch;
+use crate::load::File;
+use crate::number::PAGE;
 
 /// The global symbols of the blob: its start, what the loader looks up, then ours.
 pub fn symbols(arch: Arch) -> impl Iterator<Item = &'static str> {
@@ -33,6 +33,21 @@ pub const CHECKSUM: &str = "purgatory_checksum";
 pub fn checksum(front: &[u8]) -> u64 {
     let words = front.as_chunks().0.iter();
     abi::checksum(words.map(|word| u64::from_le_bytes(*word)))
+}
+
+/// Fills in the checksum of a file that is one of ours and otherwise finished.
+pub fn seal(file: &mut [u8]) -> Result<()> {
+    let parsed = File::parse(file)?;
+    parsed
+        .find_symbol("purgatory_config")?
+        .context("it is none of ours")?;
+    let symbol = parsed.find_symbol(CHECKSUM)?.context("no checksum")?;
+    let start = parsed.sections[usize::from(symbol.section.0)].offset as usize;
+    let place = start + symbol.value as usize;
+    let sum = checksum(file.get(start..place).context("it is not in the file")?);
+    let word = file.get_mut(place..place + 8).context("it is cut off")?;
+    word.copy_from_slice(&sum.to_le_bytes());
+    Ok(())
 }
 
 /// Builds the file from the linked program and the bytes of its section, whose

@@ -7,18 +7,14 @@
 use std::mem::offset_of;
 
 use anyhow::{Context as _, Result};
-use purgatory::{
-    abi::Config,
-    status::{Phase, Status},
-};
+use purgatory::abi::Config;
+use purgatory::status::{Phase, Status};
 use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
 use super::case::Prepared;
-use crate::vm::{
-    gdb::{Access, Debugger},
-    run::Run,
-};
+use crate::vm::gdb::{Debugger, Watch};
+use crate::vm::run::Run;
 
 /// Runs to the entry of the purgatory.
 pub(super) fn to_entry(run: &Run, prepared: &Prepared) -> Result<Debugger> {
@@ -62,29 +58,25 @@ pub(super) fn perform(
 }
 
 fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> {
-    let (access, address) = match when {
-        When::Entered => (
-            Access::Write,
+    let (watch, address) = match when {
+        When::Hashing => (
+            Watch::Write,
+            prepared.status + offset_of!(Status, bytes) as u64,
+        ),
+        When::Entered | When::Faulted => (
+            Watch::Write,
             prepared.status + offset_of!(Status, phase) as u64,
         ),
         When::Doubting => (
-            Access::Write,
+            Watch::Write,
             prepared.status + offset_of!(Status, doubted) as u64,
         ),
-        When::Hashing => (
-            Access::Write,
-            prepared.status + offset_of!(Status, bytes) as u64,
-        ),
-        When::Faulted => (
-            Access::Write,
-            prepared.status + offset_of!(Status, phase) as u64,
-        ),
         When::Opening => (
-            Access::Read,
+            Watch::Read,
             prepared.config + offset_of!(Config, consoles) as u64,
         ),
     };
-    debugger.set_watchpoint(access, address)?;
+    debugger.set_watchpoint(watch, address)?;
     loop {
         debugger.resume()?;
         debugger.wait_stop()?;
@@ -97,7 +89,7 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
             When::Doubting => word(debugger, address)? != 0,
         };
         if come {
-            return debugger.clear_watchpoint(access, address);
+            return debugger.clear_watchpoint(watch, address);
         }
     }
 }
@@ -108,7 +100,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
     const LINE_CONTROL: u64 = 3 * 4;
     const DIVISOR_ACCESS: u32 = 0x80;
     let mut said = String::new();
-    debugger.set_watchpoint(Access::Write, uart)?;
+    debugger.set_watchpoint(Watch::Write, uart)?;
     while !said.ends_with(last) {
         debugger.resume()?;
         debugger
@@ -118,7 +110,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
             said.extend(char::from_u32(word(debugger, uart)?));
         }
     }
-    debugger.clear_watchpoint(Access::Write, uart)?;
+    debugger.clear_watchpoint(Watch::Write, uart)?;
     Ok(said)
 }
 

@@ -2,28 +2,22 @@
 
 use anyhow::{Context as _, Result};
 use base16ct::lower::encode_string;
-use blob::{
-    load::{Loaded, Series},
-    manifest::Manifest,
-    number::{ADDRESS_LIMIT, PAGE},
-    set,
-    wrap::CHECKSUM,
-};
+use blob::load::{self, Loaded, Series};
+use blob::manifest::Manifest;
+use blob::number::{ADDRESS_LIMIT, PAGE};
+use blob::set;
+use blob::wrap::CHECKSUM;
 use object::Object as _;
 use purgatory::abi::Config as Record;
-use purgatory_tests::{
-    cases::{Config, Console, Damage, Pick, Place, Verdict},
-    plan::{DIRTY, Flip, Mapping, Range},
-};
+use purgatory_tests::cases::{Config, Console, Damage, Pick, Place, Verdict};
+use purgatory_tests::plan::{DIRTY, Flip, Mapping, Range};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Boot,
-    golden::Facts,
-    image::{Image, Space, page_up},
-    programs::Programs,
-    segments::{Segments, segments, table},
-};
+use super::Boot;
+use super::golden::Facts;
+use super::image::{Image, Space, page_up};
+use super::programs::Programs;
+use super::segments::{Segments, segments, table};
 
 /// Where to look at the purgatory while it runs, and what it may have to say.
 pub(crate) struct Prepared {
@@ -53,9 +47,6 @@ impl Prepared {
     }
 }
 
-/// Where a purgatory is placed to learn its size.
-pub(crate) const ANYWHERE: u64 = 0x10_0000;
-
 /// What the blob finds behind its bytes in a dirty case.
 const GARBAGE: u8 = 0xa5;
 
@@ -76,8 +67,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         space.take(Range { start, len })?;
     }
 
-    // Placed once to learn its size, then where it belongs.
-    let size = Loaded::place(blob, ANYWHERE, Series::V7_2)?.memsz;
+    let size = load::size(blob)?;
     let (virt, phys) = match case.place {
         // One page more on either side for the canaries.
         Place::Top => {

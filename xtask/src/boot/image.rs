@@ -4,7 +4,8 @@
 //! QEMU hands it over as an initial RAM disk; the harness moves the segments,
 //! as `relocate_kernel` does with the pages of a real kexec.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use blob::number::PAGE;

@@ -2,26 +2,20 @@
 //! touched, and how long it took. Every one of them must be as the case says.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use blob::{get, status::Record};
-use purgatory::{
-    abi::Backend,
-    status::{Status, Verdict},
-};
-use purgatory_tests::{
-    cases::{Act, Case, Config, Console, Expect, Reset},
-    plan::exit,
-};
+use blob::get;
+use blob::status::Record;
+use purgatory::abi::Backend;
+use purgatory::status::{Status, Verdict};
+use purgatory_tests::cases::{Act, Case, Config, Console, Expect, Reset};
+use purgatory_tests::plan::exit;
 
-use super::{
-    Ended, Observed,
-    case::Prepared,
-    golden::{self, Facts},
-    trace::Trace,
-};
-use crate::{
-    machine::Machine,
-    vm::{ram::Ram, run::Run},
-};
+use super::case::Prepared;
+use super::golden::Facts;
+use super::trace::Trace;
+use super::{Ended, Observed, golden};
+use crate::machine::Machine;
+use crate::vm::ram::Ram;
+use crate::vm::run::Run;
 
 /// All that is known of a boot.
 pub(super) struct Judge<'a> {

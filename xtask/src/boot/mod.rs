@@ -10,21 +10,24 @@ pub(crate) mod programs;
 mod segments;
 mod trace;
 
-use std::{fs, time::Duration};
+use std::fs;
+use std::time::Duration;
 
 use anyhow::Result;
-use blob::{get, status::Record};
+use blob::get;
+use blob::status::Record;
 use purgatory::status::{Phase, Status, Verdict};
-use purgatory_tests::cases::{self, Case, Console, Expect};
+use purgatory_tests::cases;
+use purgatory_tests::cases::{Case, Console, Expect};
 use serde_json::json;
 
-pub(crate) use case::{ANYWHERE, prepare};
+pub(crate) use case::prepare;
 
-use crate::{
-    host::output,
-    machine::Machine,
-    vm::{qemu::Qemu, ram::Ram, run::Run},
-};
+use crate::host::output;
+use crate::machine::Machine;
+use crate::vm::qemu::Qemu;
+use crate::vm::ram::Ram;
+use crate::vm::run::Run;
 use case::Prepared;
 use programs::Programs;
 

@@ -1,16 +1,17 @@
 //! The three programs of a boot.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use blob::arch::Arch;
 use purgatory::abi::Backend;
 
-use crate::{
-    freestanding::{accept, blob, compile, default_folder},
-    host::{options::Setup, progress},
-    machine::{self, Machine},
-};
+use crate::freestanding::{accept, blob, compile, default_folder};
+use crate::host::options::Setup;
+use crate::host::progress;
+use crate::machine;
+use crate::machine::Machine;
 
 /// The blob and the two test kernels, and the machine for them.
 pub(crate) struct Programs {

@@ -2,14 +2,14 @@
 //! and what the two hold together.
 
 use anyhow::{Context as _, Result};
-use blob::{load::Segment, manifest::Manifest, number::PAGE};
+use blob::load::Segment;
+use blob::manifest::Manifest;
+use blob::number::PAGE;
 use object::{Object as _, ObjectSegment as _};
 use purgatory::abi::REGION_COUNT;
-use purgatory_tests::{
-    arch::MemoryMap,
-    cases::Regions,
-    plan::{Flip, Range},
-};
+use purgatory_tests::arch::MemoryMap;
+use purgatory_tests::cases::Regions;
+use purgatory_tests::plan::{Flip, Range};
 
 use super::image::page_up;
 

@@ -3,7 +3,8 @@
 //! No other view is complete: a guest cannot watch code that shares its privilege,
 //! and a device that is not there keeps no record.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 

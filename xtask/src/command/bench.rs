@@ -1,17 +1,21 @@
 //! `cargo xtask bench`: how fast the shipped bytes verify, beside everything that
 //! does the same on this machine.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    boot::programs::Programs,
-    freestanding,
-    host::{failure::Failure, needs::FREESTANDING, options::Setup, paths::target_directory},
-    machine,
-    native::bench::{self, Plan, openssl::OpenSsl, result::JUDGED},
-};
+use crate::boot::programs::Programs;
+use crate::host::failure::{Failure, usage};
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::host::paths::target_directory;
+use crate::native::bench;
+use crate::native::bench::Plan;
+use crate::native::bench::openssl::OpenSsl;
+use crate::native::bench::result::JUDGED;
+use crate::{freestanding, machine};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -66,7 +70,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     };
     if options.check && sizes.iter().all(|&size| size < JUDGED) {
         let what = "--check judges what is measured from 1M on: give such a --size, too";
-        return Err(Failure::Usage(what.to_owned()).into());
+        return Err(usage(what));
     }
     setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     // SAFETY: this process has one thread so far.

@@ -3,22 +3,21 @@
 //! Without `--kernel` the second kernel is the payload, which checks what it is
 //! handed; with it, any bzImage.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use blob::number::place;
 use purgatory_tests::cases::{Case, INTACT, Place};
 
-use crate::{
-    boot::{Boot, programs::Programs},
-    freestanding,
-    host::{failure::read, needs::FREESTANDING, options::Setup},
-    kernels::direct::{self, Linux},
-    machine,
-};
+use crate::boot::Boot;
+use crate::boot::programs::Programs;
+use crate::host::failure::read;
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::kernels::direct;
+use crate::kernels::direct::Linux;
+use crate::{freestanding, machine};
 
 /// Options of `cargo xtask boot`.
 #[derive(clap::Args)]

@@ -1,15 +1,18 @@
 //! `cargo xtask build`: the blob, and on one screen what it is.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use blob::{arch::Arch, wrap};
+use blob::arch::Arch;
+use blob::wrap;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
-use crate::{
-    freestanding::{Built, blob, default_folder},
-    host::{needs::FREESTANDING, options::Setup, toolchain::Toolchain},
-};
+use crate::freestanding::{Built, blob, default_folder};
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::host::toolchain::Toolchain;
 
 /// Options of `cargo xtask build`.
 #[derive(clap::Args)]

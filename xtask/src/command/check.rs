@@ -3,19 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use blob::{
-    check::{ADDRESSES, Verdict, judge},
-    load::Series,
-    number::place,
-};
+use blob::check::{ADDRESSES, Grade, judge};
+use blob::load::Series;
+use blob::number::place;
 
-use crate::{
-    freestanding::linked_beside,
-    host::{
-        failure::{Failure, read_blob},
-        options::one_of,
-    },
-};
+use crate::freestanding::linked_beside;
+use crate::host::failure::{Failure, read_blob};
+use crate::host::options::one_of;
 
 /// Proves that kernels will load a purgatory blob, and load it right
 #[derive(clap::Args)]
@@ -54,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         true => print!("{report:#}"),
         false => print!("{report}"),
     }
-    match report.count(Verdict::Broken) {
+    match report.count(Grade::Broken) {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }

@@ -1,20 +1,15 @@
 //! `cargo xtask explain`: what a purgatory's report on a serial console means.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use blob::{manifest, report, symbols::Code};
+use blob::symbols::Code;
+use blob::{manifest, report};
 
-use crate::{
-    freestanding,
-    host::{
-        failure::{Failure, read},
-        options::Setup,
-    },
-};
+use crate::freestanding;
+use crate::host::failure::{read, usage};
+use crate::host::options::Setup;
 
 /// Options of `cargo xtask explain`.
 #[derive(clap::Args)]
@@ -40,7 +35,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         // The blob's own texts are in there, and would pass for reports.
         let what =
             "is a program or a dump, not a log: `cargo xtask status --memory-dump` reads dumps";
-        return Err(Failure::Usage(format!("{name} {what}")).into());
+        return Err(usage(format!("{name} {what}")));
     }
     let reports = report::parse(&String::from_utf8_lossy(&log));
     ensure!(
@@ -51,12 +46,11 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let manifest = match given_or(options.segments.as_deref(), || {
         options.log.with_file_name(manifest::FILE_NAME)
     })? {
-        Some((path, bytes)) => Some(serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::Usage(format!(
-                "{} is no list of segments: {error}",
-                path.display()
-            ))
-        })?),
+        Some((path, bytes)) => {
+            let list = serde_json::from_slice(&bytes);
+            let name = path.display();
+            Some(list.map_err(|error| usage(format!("{name} is no list of segments: {error}")))?)
+        }
         None => None,
     };
     let program = given_or(options.elf.as_deref(), || {
@@ -64,13 +58,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     })?;
     let code = match &program {
         Some((path, bytes)) => {
-            let wrong = |error| {
-                Failure::Usage(format!(
-                    "{} is not the linked program of a blob, as in {}: {error:#}",
-                    path.display(),
-                    setup.arch.linked_name()
-                ))
-            };
+            let (name, usual) = (path.display(), setup.arch.linked_name());
+            let what = "is not the linked program of a blob, as in";
+            let wrong = |error| usage(format!("{name} {what} {usual}: {error:#}"));
             Some(Code::linked(bytes).map_err(wrong)?)
         }
         None => None,

@@ -8,16 +8,12 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{
-    freestanding,
-    host::{
-        failure::Failure,
-        needs::{FREESTANDING, LINTERS},
-        options::Setup,
-        paths::root,
-        toolchain::{cargo, find_clippy},
-    },
-};
+use crate::freestanding;
+use crate::host::failure::Failure;
+use crate::host::needs::{FREESTANDING, LINTERS};
+use crate::host::options::Setup;
+use crate::host::paths::root;
+use crate::host::toolchain::{cargo, find_clippy};
 
 /// Runs `cargo xtask lint`: all of it, even when the first part fails.
 pub(crate) fn run(setup: &Setup) -> Result<()> {

@@ -1,24 +1,20 @@
 //! `cargo xtask linux`: the drop-in in unmodified distribution kernels.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    path::{Path, PathBuf},
-};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 
-use crate::{
-    freestanding::{blob, default_folder},
-    host::{failure::Failure, needs::FREESTANDING, options::Setup},
-    kernels::{
-        kernel::Kernel,
-        matrix::{Purgatory, Scenario, count, print_comparison, prove},
-        table::KERNELS,
-    },
-    machine,
-};
+use crate::freestanding::{blob, default_folder};
+use crate::host::failure::{Failure, usage};
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::matrix::{Purgatory, Scenario, count, print_comparison, prove};
+use crate::kernels::table::KERNELS;
+use crate::machine;
 
 /// Loads the blob by `kexec_file_load(2)` in real kernels.
 #[derive(Debug, clap::Args)]
@@ -52,7 +48,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let json = options
         .json
         .as_deref()
-        .map(|path| File::create(path).map_err(|e| usage(path, format!("cannot write it: {e}"))));
+        .map(|path| File::create(path).map_err(|e| about(path, format!("cannot write it: {e}"))));
     let json = json.transpose()?;
     let machine = machine::all_needs(setup.arch);
     setup.require(machine.iter().chain(FREESTANDING))?;
@@ -60,7 +56,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let kernel = Kernel::read(&name, path, setup.arch);
-            vec![kernel.map_err(|error| usage(path, error))?]
+            vec![kernel.map_err(|error| about(path, error))?]
         }
         None => {
             let chosen = |name| options.kernel == "all" || options.kernel == name;
@@ -102,10 +98,10 @@ pub(super) fn ours(file: Option<&Path>, setup: &Setup) -> Result<Purgatory> {
         }
     };
     let bytes =
-        fs::read(&path).map_err(|error| usage(&path, format!("cannot read it: {error}")))?;
+        fs::read(&path).map_err(|error| about(&path, format!("cannot read it: {error}")))?;
     Ok(Purgatory { name, bytes })
 }
 
-fn usage(path: &Path, error: impl fmt::Display) -> Failure {
-    Failure::Usage(format!("{}: {error:#}", path.display()))
+fn about(path: &Path, error: impl fmt::Display) -> anyhow::Error {
+    usage(format!("{}: {error:#}", path.display()))
 }

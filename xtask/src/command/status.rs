@@ -9,13 +9,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use blob::{arch::Arch, status::Words};
+use blob::arch::Arch;
+use blob::status::Words;
 use purgatory::abi::Config;
 
-use crate::{
-    host::options::Setup,
-    vm::memory::{Dump, Memory, Monitored, records, search},
-};
+use crate::host::options::Setup;
+use crate::vm::memory::{Dump, Memory, Monitored, records, search};
 
 /// Options of `cargo xtask status`.
 #[derive(clap::Args)]

@@ -2,45 +2,35 @@
 //! each proof catches what the one before cannot. All of it runs, and is counted, even
 //! when some of it is red.
 
-use std::{
-    env,
-    ffi::OsStr,
-    path::PathBuf,
-    process::Command,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
-};
+use std::env;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use blob::arch::Arch;
-use clap::{
-    builder::{PossibleValuesParser, TypedValueParser},
-    error::ContextKind,
-};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ContextKind;
 use serde_json::Value;
 
 use super::linux::ours;
-use crate::{
-    boot::{self, Boot, programs::Programs},
-    freestanding,
-    host::{
-        failure::Failure,
-        needs::{C_COMPILER, FREESTANDING},
-        options::Setup,
-        paths::root,
-        process, progress,
-        tally::{Tally, in_parallel, print_line},
-        toolchain::cargo,
-    },
-    kernels::{
-        self, busybox, is_possible,
-        kernel::Kernel,
-        matrix::{Scenario, count, prove},
-        table::{KERNELS, USUAL},
-    },
-    machine,
-    vm::{self, run::Stuck},
-};
+use crate::boot::Boot;
+use crate::boot::programs::Programs;
+use crate::host::failure::Failure;
+use crate::host::needs::{C_COMPILER, FREESTANDING};
+use crate::host::options::Setup;
+use crate::host::paths::root;
+use crate::host::tally::{Tally, in_parallel, print_line};
+use crate::host::toolchain::cargo;
+use crate::host::{process, progress};
+use crate::kernels::kernel::Kernel;
+use crate::kernels::matrix::{Scenario, count, prove};
+use crate::kernels::table::{KERNELS, USUAL};
+use crate::kernels::{busybox, is_possible};
+use crate::vm::run::Stuck;
+use crate::{boot, freestanding, kernels, machine, vm};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -136,7 +126,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         for (name, trial) in kernels::trials::ALL {
             tally.test(name, || trial(given));
         }
-        busybox::test(given, &mut tally);
+        busybox::test(setup.arch, given, &mut tally);
         real_kernels(options, setup, &mut tally);
     }
     println!("{tally}");

@@ -4,27 +4,20 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-use crate::host::{
-    failure::{Failure, read_blob},
-    output,
-    paths::{root, target_directory},
-    process,
-    toolchain::{Core, Toolchain},
-};
-use blob::{
-    arch::Arch,
-    check::{ADDRESSES, Verdict, judge},
-    load::{File, Series},
-    proof, symbols, wrap,
-};
+use crate::host::failure::{read_blob, usage};
+use crate::host::paths::{root, target_directory};
+use crate::host::toolchain::{Core, Toolchain};
+use crate::host::{output, process};
+use blob::arch::Arch;
+use blob::check::{ADDRESSES, Grade, judge};
+use blob::load::{File, Series};
+use blob::{proof, symbols, wrap};
 
 /// The most bytes that the file may have.
 pub(crate) const LARGEST: usize = 13 << 10;
@@ -137,17 +130,16 @@ pub(crate) fn freestanding(
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         if env::var_os(variable).is_some() {
             let what = "it would replace the flags that the blob depends on: unset it";
-            return Err(Failure::Usage(format!("{variable} is set; {what}")).into());
+            return Err(usage(format!("{variable} is set; {what}")));
         }
     }
     let target = target_directory();
     if target.to_string_lossy().contains(',') {
-        return Err(Failure::Usage(format!(
+        return Err(usage(format!(
             "there is a comma in {}, where options of rustc and QEMU end: \
              give another folder as CARGO_TARGET_DIR",
             target.display()
-        ))
-        .into());
+        )));
     }
     let linker = format!("-Clinker={}", toolchain.lld.display());
     let remap = format!("--remap-path-prefix={}=.", root().display());
@@ -215,13 +207,12 @@ pub(crate) fn accept(path: &Path) -> Result<Vec<u8>> {
         Series::ALL.to_vec(),
         ADDRESSES.to_vec(),
     );
-    match report.count(Verdict::Broken) {
+    match report.count(Grade::Broken) {
         0 if report.is_ours => Ok(bytes),
-        0 => Err(Failure::Usage(format!(
+        0 => Err(usage(format!(
             "{} is not a blob of this project, as `cargo xtask build` makes one: it has no purgatory_config",
             path.display()
-        ))
-        .into()),
+        ))),
         count => {
             let mut text = format!("{} breaks what its loaders rely on:\n", path.display());
             for row in report.broken() {

@@ -1,14 +1,16 @@
 //! Both halves of the proof red, each by itself; and what would make it vacuous.
 
-use std::{env, sync::LazyLock};
+use std::env;
+use std::sync::LazyLock;
 
 use blob::proof::{FAR, NEAR, prove};
 
 use super::*;
-use crate::{fixture, host::toolchain};
+use crate::fixture;
+use crate::host::toolchain;
 
 static TOOLCHAIN: LazyLock<Toolchain> =
-    LazyLock::new(|| toolchain::find(Arch::X86_64, None).unwrap());
+    LazyLock::new(|| toolchain::find(Arch::ALL[0], None).unwrap());
 
 /// One object, linked the three ways that the proof compares.
 struct Links {

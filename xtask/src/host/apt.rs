@@ -5,22 +5,19 @@
 //! in private lists under `target/`. What comes from there is verified with Debian's
 //! keys, or does not come.
 
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::fs;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{
-    output::last_lines,
-    paths::target_directory,
-    process, progress,
-    toolchain::{numbers, search_path},
-};
+use super::output::last_lines;
+use super::paths::target_directory;
+use super::toolchain::{numbers, search_path};
+use super::{process, progress};
 
 /// The keys of Debian's archives, as every Debian has them.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -5,16 +5,15 @@
 //! the distribution's. It never runs rustup: what rustup should download is
 //! written in `rust-toolchain.toml`.
 
-use std::{env, process::Command};
+use std::env;
+use std::process::Command;
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::{
-    apt::Apt,
-    options::Setup,
-    process,
-    toolchain::{self, Core, cargo, search_path},
-};
+use super::apt::Apt;
+use super::options::Setup;
+use super::toolchain::{Core, cargo, search_path};
+use super::{process, toolchain};
 
 /// One thing that commands need.
 pub(crate) struct Need {
@@ -38,6 +37,15 @@ const MANAGERS: [(&str, &str); 4] = [
     ("brew", "brew install"),
 ];
 
+/// Something for which there is neither a package nor another way.
+const NOTHING: Need = Need {
+    check: |_| Ok(()),
+    optional: false,
+    packages: [""; MANAGERS.len()],
+    versions: [(0, 0); 2],
+    or: "",
+};
+
 /// What freestanding code takes.
 pub(crate) const FREESTANDING: [&Need; 3] = [&COMPILER, &PREBUILT, &LINKER];
 
@@ -46,7 +54,6 @@ static COMPILER: Need = Need {
         Some(Core::Prebuilt) => Ok(()),
         any => toolchain::has_compiler(setup.arch, any),
     },
-    optional: false,
     packages: [
         "rustc-web cargo-web rust-web-src",
         "rust-std-static-{target}",
@@ -55,6 +62,7 @@ static COMPILER: Need = Need {
     ],
     versions: [toolchain::OLDEST; 2],
     or: "rustup target add {target}",
+    ..NOTHING
 };
 
 static PREBUILT: Need = Need {
@@ -62,18 +70,15 @@ static PREBUILT: Need = Need {
         Some(Core::Prebuilt) => toolchain::has_compiler(setup.arch, setup.core),
         _ => Ok(()),
     },
-    optional: false,
     packages: ["", "rust-std-static-{target}", "", "rustup"],
-    versions: [(0, 0); 2],
     or: "rustup target add {target}",
+    ..NOTHING
 };
 
 static LINKER: Need = Need {
     check: |_| toolchain::has_linker(),
-    optional: false,
     packages: ["lld", "lld", "lld", "lld"],
-    versions: [(0, 0); 2],
-    or: "",
+    ..NOTHING
 };
 
 /// What the tests of the host compile their fixtures with.
@@ -82,10 +87,8 @@ pub(crate) static C_COMPILER: Need = Need {
         env::consts::ARCH => on_path(&["cc", "ld"]),
         other => on_path(&["gcc", "ld"].map(|tool| format!("{other}-linux-gnu-{tool}"))),
     },
-    optional: false,
     packages: ["gcc libc6-dev", "gcc", "gcc", "x86_64-elf-gcc"],
-    versions: [(0, 0); 2],
-    or: "",
+    ..NOTHING
 };
 
 /// What `cargo xtask lint` runs.
@@ -98,7 +101,6 @@ pub(crate) const LINTERS: [&Need; 2] = [
             }
             Ok(())
         },
-        optional: false,
         packages: [
             "rustfmt-web rust-web-clippy",
             "rustfmt clippy",
@@ -107,10 +109,10 @@ pub(crate) const LINTERS: [&Need; 2] = [
         ],
         versions: [toolchain::OLDEST; 2],
         or: "rustup component add rustfmt clippy",
+        ..NOTHING
     },
     &Need {
         check: |setup| toolchain::find_clippy(setup.arch, setup.core).map(drop),
-        optional: false,
         packages: [
             "rust-web-clippy cargo-web rust-web-src",
             "clippy",
@@ -118,7 +120,7 @@ pub(crate) const LINTERS: [&Need; 2] = [
             "rust",
         ],
         versions: [toolchain::OLDEST; 2],
-        or: "",
+        ..NOTHING
     },
 ];
 

@@ -6,17 +6,16 @@
 //! Files are replaced at once: a reader sees the old one or the new one. Folders of
 //! intermediate files have one user at a time.
 
-use std::{
-    fmt,
-    fs::{self, File, TryLockError},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    sync::OnceLock,
-};
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::{fmt, fs, io};
 
 use anyhow::{Context as _, Result};
-use blob::manifest::{self, Manifest};
+use blob::manifest;
+use blob::manifest::Manifest;
 use tempfile::Builder;
 
 /// Why the first line of those that were lost did not get out.

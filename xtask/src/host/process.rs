@@ -1,9 +1,7 @@
 //! Runs other programs; a failure carries what they said.
 
-use std::{
-    process::{Child, Command, ExitStatus, Stdio},
-    time::Instant,
-};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -34,11 +32,9 @@ pub(crate) fn this_program() -> Command {
 /// Waits until a child ends, or until `moment`.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_until(child: &mut Child, moment: Instant) -> Result<Option<ExitStatus>> {
-    use rustix::{
-        event::{PollFd, PollFlags, poll},
-        io::Errno,
-        process::{Pid, PidfdFlags, pidfd_open},
-    };
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
     // One that was waited for has no number any more.
     if let Some(status) = child.try_wait()? {
         return Ok(Some(status));

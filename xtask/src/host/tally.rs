@@ -1,13 +1,9 @@
 //! What a run of tests prints: a line each, and how many there were.
 
-use std::{
-    fmt,
-    ops::AddAssign,
-    panic,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::Instant,
-};
+use std::ops::AddAssign;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use std::{fmt, panic, thread};
 
 use anyhow::Result;
 

@@ -3,11 +3,9 @@
 //! source of `core`; and an lld, because GNU ld rewrites GOT loads into absolute
 //! addresses.
 
-use std::{
-    env, fmt,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fmt};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;

@@ -1,31 +1,35 @@
 //! Proves `cargo xtask boot --kernel`: Debian's kernels, unmodified, started by
 //! the command that a user types, reach a shell script in a busybox initramfs.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use blob::arch::Arch;
 
-use super::{fetch, initramfs, table::KERNELS, table::Row};
-use crate::host::{process::this_program, tally::Tally};
+use super::table::{KERNELS, Packaged};
+use super::{fetch, initramfs};
+use crate::host::process::this_program;
+use crate::host::tally::Tally;
 
 /// What the script says once the second kernel runs it.
 const MARKER: &str = "busybox runs in user space";
 
 /// Boots the rows that have a busybox; skipped aloud where there is no apt.
-pub(crate) fn test(blob: Option<&Path>, tally: &mut Tally) {
+pub(crate) fn test(arch: Arch, blob: Option<&Path>, tally: &mut Tally) {
     for row in KERNELS.iter().filter(|row| row.busybox) {
         let name = format!("boot --kernel {} with busybox", row.series);
         if fetch::is_possible() {
-            tally.test(&name, || boot(row, blob));
+            tally.test(&name, || boot(row, arch, blob));
         } else {
             tally.skip(1, format_args!("{name}, whose kernel comes through apt"));
         }
     }
 }
 
-fn boot(row: &Row, blob: Option<&Path>) -> Result<()> {
-    let kernel = row.fetch()?;
-    let busybox = fs::read(row.fetch_busybox()?)?;
+fn boot(row: &Packaged, arch: Arch, blob: Option<&Path>) -> Result<()> {
+    let kernel = row.fetch(arch)?;
+    let busybox = fs::read(row.fetch_busybox(arch)?)?;
     let script =
         format!("#!/bin/busybox sh\n/bin/busybox echo {MARKER}\n/bin/busybox poweroff -f\n");
     let folder = tempfile::tempdir()?;

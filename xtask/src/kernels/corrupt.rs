@@ -12,11 +12,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::scenario::{CONSOLE, FIRST_LINES, First, Way, trouble, wait_loaded};
 use super::segments;
-use crate::{
-    host::output,
-    machine::Machine,
-    vm::{channel::Wait, gdb::Debugger, run::Run},
-};
+use crate::host::output;
+use crate::machine::Machine;
+use crate::vm::channel::Wait;
+use crate::vm::gdb::Debugger;
+use crate::vm::run::Run;
 use blob::load::{Loaded, Series};
 
 /// What makes kernels before 6.8 say where they load; later ones are asked by

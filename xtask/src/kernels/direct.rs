@@ -1,34 +1,25 @@
 //! Boots a real Linux through the blob: the host does what `bzImage64_load()`
 //! (`arch/x86/kernel/kexec-bzimage64.c`) does, in its order and by its rules.
 
-use std::{mem::offset_of, path::Path, time::Duration};
+use std::mem::offset_of;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use blob::{
-    load::{Loaded, Segment, Series, fill_digest},
-    manifest::Manifest,
-    number::PAGE,
-};
-use purgatory_tests::{
-    cases::{Case, INTACT},
-    plan::Range,
-};
+use blob::load::{self, Loaded, Segment, Series, fill_digest};
+use blob::manifest::Manifest;
+use blob::number::PAGE;
+use purgatory_tests::cases::{Case, INTACT};
+use purgatory_tests::plan::Range;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::header::{BootParams, E820, START, SetupHeader, halves};
-use crate::{
-    boot::{
-        ANYWHERE, bare,
-        image::{Image, Space, page_up},
-        programs::Programs,
-        stopped,
-    },
-    host::{
-        failure::{Failure, read},
-        output,
-    },
-    machine::Machine,
-};
+use crate::boot::image::{Image, Space, page_up};
+use crate::boot::programs::Programs;
+use crate::boot::{bare, stopped};
+use crate::host::failure::{read, usage};
+use crate::host::output;
+use crate::machine::Machine;
 
 /// How often the console is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -65,7 +56,7 @@ pub(crate) fn boot(
     limit: Duration,
 ) -> Result<()> {
     let (image, status, manifest) = lay_out(linux, programs.machine, &programs.blob)
-        .map_err(|error| Failure::Usage(format!("{error:#}")))?;
+        .map_err(|error| usage(format!("{error:#}")))?;
     let case = Case {
         memory: linux.memory,
         ..INTACT
@@ -131,7 +122,7 @@ fn lay_out(
     let image = kernel.len() + initrd.len() + (1 << 20);
     let mut space = Space::new(machine, linux.memory, image as u64)?;
 
-    let size = Loaded::place(blob, ANYWHERE, Series::V7_2)?.memsz;
+    let size = load::size(blob)?;
     let start = match linux.at {
         Some(start) => {
             space.take(Range { start, len: size })?;
@@ -210,8 +201,8 @@ fn lay_out(
 impl Linux {
     /// Reads a kernel, as `bzImage64_probe()` accepts it.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let (params, kernel) = probe(&read(path)?)
-            .map_err(|what| Failure::Usage(format!("{} {what}", path.display())))?;
+        let (params, kernel) =
+            probe(&read(path)?).map_err(|what| usage(format!("{} {what}", path.display())))?;
         Ok(Self {
             params,
             kernel,

@@ -1,13 +1,15 @@
 //! Fetches Debian's kernels through apt, beside the system's own set-up.
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use blob::arch::Arch;
 
-use super::table::Row;
+use super::table::Packaged;
 use crate::host::apt::{Apt, KEYRING, mirrors};
 use crate::host::paths::target_directory;
 use crate::host::process;
@@ -23,30 +25,31 @@ pub(crate) fn is_possible() -> bool {
         .all(|program| search_path(program).next().is_some())
 }
 
-impl Row {
+impl Packaged {
     /// Returns the path of the newest bzImage, from the cache if it is there.
-    pub(crate) fn fetch(&self) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, arch: Arch) -> Result<PathBuf> {
         ensure!(is_possible(), "Debian's kernels come through apt");
-        let archive = Archive::open(self).with_context(|| {
+        let archive = Archive::open(self, arch).with_context(|| {
             let release = self.release;
             format!("cannot fetch a kernel from Debian {release} (--vmlinuz takes any bzImage)")
         })?;
-        archive.file(&self.image(&archive)?, "vmlinuz")
+        archive.file(&self.image(&archive, arch)?, "vmlinuz")
     }
 
     /// Returns the path of the same release's busybox, linked statically.
-    pub(super) fn fetch_busybox(&self) -> Result<PathBuf> {
-        Archive::open(self)?.file("busybox-static", "busybox")
+    pub(super) fn fetch_busybox(&self, arch: Arch) -> Result<PathBuf> {
+        Archive::open(self, arch)?.file("busybox-static", "busybox")
     }
 
     /// Resolves the package that holds the newest bzImage.
-    fn image(&self, archive: &Archive) -> Result<String> {
-        let depends = archive.cache(&["depends", self.newest])?;
+    fn image(&self, archive: &Archive, arch: Arch) -> Result<String> {
+        let newest = self.newest.replace("{arch}", arch.debian);
+        let depends = archive.cache(&["depends", &newest])?;
         let image = depends.lines().find_map(|line| {
             let name = line.trim().strip_prefix("Depends: ")?;
             name.starts_with("linux-image-").then_some(name)
         });
-        let image = image.with_context(|| format!("{} depends on no image", self.newest))?;
+        let image = image.with_context(|| format!("{newest} depends on no image"))?;
         // Since 7.0 the file itself is in a package of its own.
         let binary = image.replacen("linux-image-", "linux-binary-", 1);
         let names = archive.cache(&["pkgnames", &binary])?;
@@ -56,7 +59,7 @@ impl Row {
 
     /// Describes the release's archives; their signatures are verified with Debian's
     /// keys, or nothing comes from there.
-    fn sources(&self) -> Result<String> {
+    fn sources(&self, arch: Arch) -> Result<String> {
         let known = mirrors()?;
         let archive = |name: &str, usual: &str| {
             let same = known.iter().find(|(_, archive)| archive.ends_with(name));
@@ -67,7 +70,7 @@ impl Row {
         };
         let release = self.release;
         let main = archive("/debian", "ftp.debian.org");
-        let option = format!("[arch=amd64 signed-by={KEYRING}]");
+        let option = format!("[arch={} signed-by={KEYRING}]", arch.debian);
         let mut sources = format!("deb {option} {main} {release} main\n");
         if self.security {
             let security = archive("/debian-security", "security.debian.org");
@@ -85,10 +88,10 @@ struct Archive {
 
 impl Archive {
     /// Brings the package lists up to date; old ones will do where that fails.
-    fn open(row: &Row) -> Result<Self> {
+    fn open(row: &Packaged, arch: Arch) -> Result<Self> {
         let release = row.release;
         let folder = target_directory().join("linux/apt").join(release);
-        let apt = Apt::private(&folder, &row.sources()?)?;
+        let apt = Apt::private(&folder, &row.sources(arch)?)?;
         let stamp = folder.join("updated");
         let updated = fs::metadata(&stamp).and_then(|data| data.modified()).ok();
         let age = updated.map(|moment| moment.elapsed().unwrap_or_default());

@@ -11,7 +11,8 @@ use blob::arch::Arch;
 use cpio::newc::{Builder, ModeFileType, trailer};
 use sha2::{Digest as _, Sha256};
 
-use crate::host::{paths::target_directory, toolchain::cargo};
+use crate::host::paths::target_directory;
+use crate::host::toolchain::cargo;
 
 /// Bytes that the second boot verifies: incompressible, so that neither kernel
 /// nor emulator can cheat, and most of what a purgatory hashes in practice.

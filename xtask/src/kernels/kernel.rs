@@ -1,14 +1,14 @@
 //! A kernel taken apart.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use blob::arch::Arch;
 
-use super::{slot::Slot, table::Row, unpack};
+use super::slot::Slot;
+use super::table::Packaged;
+use super::unpack;
 
 /// A bzImage, its vmlinux, and where that keeps its purgatory.
 pub(crate) struct Kernel {
@@ -22,8 +22,8 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Fetches the newest one of a row.
-    pub(crate) fn fetch(row: &Row, arch: Arch) -> Result<Self> {
-        let path = row.fetch()?;
+    pub(crate) fn fetch(row: &Packaged, arch: Arch) -> Result<Self> {
+        let path = row.fetch(arch)?;
         Self::read(row.series.name, &path, arch).with_context(|| path.display().to_string())
     }
 

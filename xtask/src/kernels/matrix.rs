@@ -4,32 +4,24 @@
 //! kernel is booted, and its own `kexec_file_load(2)` loads the blob. Nothing
 //! else of the kernel is touched, and the second kernel is the original file.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{
-    corrupt::{self, Target},
-    initramfs::Parts,
-    kernel::Kernel,
-    scenario::{self, First, Way},
-};
-use crate::{
-    host::{
-        output,
-        paths::target_directory,
-        progress,
-        tally::{Tally, in_parallel},
-    },
-    machine,
-};
+use super::corrupt::Target;
+use super::initramfs::Parts;
+use super::kernel::Kernel;
+use super::scenario::{First, Way};
+use super::{corrupt, scenario};
+use crate::host::paths::target_directory;
+use crate::host::tally::{Tally, in_parallel};
+use crate::host::{output, progress};
+use crate::machine;
 use blob::arch::Arch;
 
 /// What is done in a kernel.

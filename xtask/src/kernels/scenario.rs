@@ -9,13 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use linux_init::step;
 
-use crate::{
-    machine::Machine,
-    vm::{
-        qemu::Qemu,
-        run::{Exit, Run},
-    },
-};
+use crate::machine::Machine;
+use crate::vm::qemu::Qemu;
+use crate::vm::run::{Exit, Run};
 
 /// The channel of the guest's console.
 pub(super) const CONSOLE: &str = "console";

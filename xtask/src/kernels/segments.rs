@@ -11,11 +11,10 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::header::{BootParams, whole};
-use crate::vm::{gdb::Debugger, qmp::Monitor};
-use blob::{
-    load::{Loaded, Segment},
-    manifest::Manifest,
-};
+use crate::vm::gdb::Debugger;
+use crate::vm::qmp::Monitor;
+use blob::load::{Loaded, Segment};
+use blob::manifest::Manifest;
 use zerocopy::FromBytes as _;
 
 /// Lists the regions of a stopped guest whose segments are in their places.

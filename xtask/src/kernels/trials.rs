@@ -1,6 +1,7 @@
 //! `cargo xtask boot --kernel` on trial, as a user meets it, with a kernel that hangs.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 

@@ -1,7 +1,8 @@
 //! Takes a bzImage apart: the compressed payload is the vmlinux, which QEMU can start
 //! by its PVH note.
 
-use std::io::{self, Read as _};
+use std::io;
+use std::io::Read as _;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
@@ -52,7 +53,7 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>> {
             flate2::read::GzDecoder::new(payload).read_to_end(&mut plain)?;
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            liblzma::read::XzDecoder::new(stream).read_to_end(&mut plain)?;
+            lzma_rust2::XzReader::new(stream, false).read_to_end(&mut plain)?;
         }
         [0x02, 0x21, 0x4c, 0x18, ..] => {
             lz4_flex::frame::FrameDecoder::new(stream).read_to_end(&mut plain)?;
@@ -107,7 +108,8 @@ mod tests {
         let plain = b"\x7fELF a kernel ".repeat(10);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain)?;
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        let options = lzma_rust2::XzOptions::with_preset(1);
+        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options)?;
         xz.write_all(&plain)?;
         // The crate reads the legacy frame, but writes the current one only.
         let block = lz4_flex::block::compress(&plain);

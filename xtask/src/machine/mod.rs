@@ -2,22 +2,19 @@
 
 mod x86_64;
 
-use std::{
-    io::{Error, ErrorKind},
-    ops::Range,
-    process::Command,
-};
+use std::io::{Error, ErrorKind};
+use std::ops::Range;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use blob::arch::Arch;
 use purgatory::abi::Backend;
-use purgatory_tests::{
-    arch::MemoryMap,
-    cases::{Case, Config, Reset},
-    plan,
-};
+use purgatory_tests::arch::MemoryMap;
+use purgatory_tests::cases::{Case, Config, Reset};
+use purgatory_tests::plan;
 
-use crate::host::{needs::Need, options::Setup};
+use crate::host::needs::Need;
+use crate::host::options::Setup;
 
 /// What is known about the machines of an architecture.
 pub(crate) struct Machine {

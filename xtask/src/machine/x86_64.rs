@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
 use purgatory::abi::Backend;
-use purgatory_tests::{
-    arch::x86_64::{self as tests, DEFAULTS, EXIT_PORT, MEMORY, PAYLOAD, STATES, TALK_PORT},
-    cases::{Case, Config, Console, Expect, Reset, Verdict},
-    plan,
-};
+use purgatory_tests::arch::x86_64 as tests;
+use purgatory_tests::arch::x86_64::{DEFAULTS, EXIT_PORT, MEMORY, PAYLOAD, STATES, TALK_PORT};
+use purgatory_tests::cases::{Case, Config, Console, Expect, Reset, Verdict};
+use purgatory_tests::plan;
 
 use super::{Access, Machine, is_complete, works};
 use crate::host::needs::Need;

@@ -3,16 +3,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use memmap2::MmapOptions;
-use purgatory::{
-    abi::Backend,
-    status::{Status, Verdict},
-};
+use purgatory::abi::Backend;
+use purgatory::status::{Status, Verdict};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    arch::runs_here,
-    userspace::{Digest, Ours},
-};
+use super::arch::runs_here;
+use super::userspace::{Digest, Ours};
 use crate::freestanding::LARGEST;
 
 /// A name, and what fails if it does not hold of a blob.

@@ -4,24 +4,18 @@
 //! check itself needs no privilege, so the very same bytes run here. Only that
 //! function is called, never the entry: the entry would take over the machine.
 
-use std::{
-    env,
-    ffi::c_void,
-    marker::PhantomData,
-    mem,
-    ptr::{self, NonNull},
-    slice,
-};
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::{env, mem, ptr, slice};
 
 use anyhow::{Context, Result, ensure};
-use purgatory::{
-    abi::{Backend, Region, Regions},
-    status::Status,
-};
+use purgatory::abi::{Backend, Region, Regions};
+use purgatory::status::Status;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use super::arch;
-use blob::load::{File, Layout, Loaded, Series};
+use blob::load::{self, File, Loaded, Series};
 
 /// A SHA-256 digest as libraries and files have it.
 pub(crate) type Digest = [u8; 32];
@@ -43,9 +37,9 @@ impl Ours {
             mem::transmute::<NonNull<c_void>, extern "C" fn(u32) -> u32>(function.cast())
         };
         // Exactly that size, as the loader wants of symbols that have bytes.
-        let symbol = File::parse(file)?.find_symbol("purgatory_status")?;
+        let size = loaded.symbol_size("purgatory_status")?;
         ensure!(
-            symbol.is_some_and(|symbol| symbol.size == size_of::<Status>() as u64),
+            size == Some(size_of::<Status>() as u64),
             "its purgatory_status is not {} bytes",
             size_of::<Status>()
         );
@@ -139,14 +133,12 @@ struct Placed {
 
 impl Placed {
     fn load(file: &[u8]) -> Result<(Self, Loaded<'_>)> {
-        let parsed = File::parse(file)?;
+        let (arch, here) = (File::parse(file)?.arch.name, env::consts::ARCH);
         ensure!(
-            parsed.arch.name == env::consts::ARCH,
-            "a blob for {}, and this processor is {}",
-            parsed.arch,
-            env::consts::ARCH
+            arch == here,
+            "a blob for {arch}, and this processor is {here}"
         );
-        let size = Layout::of(&parsed)?.memsz;
+        let size = load::size(file)?;
         let mut memory = Mapped::map(usize::try_from(size)?)?;
         let mut loaded = Loaded::place(file, memory.start.addr().get() as u64, Series::V7_2)?;
         // Checks their sizes; the addresses stay good for every later message.

@@ -17,7 +17,7 @@ const CHUNK: usize = 1024;
 
 /// What a watchpoint waits for, as numbered by gdb's `Z` packets.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Access {
+pub(crate) enum Watch {
     Write = 2,
     Read = 3,
 }
@@ -99,13 +99,13 @@ impl Debugger {
     }
 
     /// Stops the guest at each access to the 32-bit word at `address` (virtual).
-    pub(crate) fn set_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
-        self.accept(&format!("Z{},{address:x},4", access as u8))
+    pub(crate) fn set_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
+        self.accept(&format!("Z{},{address:x},4", watch as u8))
     }
 
     /// Stops it there no longer.
-    pub(crate) fn clear_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
-        self.accept(&format!("z{},{address:x},4", access as u8))
+    pub(crate) fn clear_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
+        self.accept(&format!("z{},{address:x},4", watch as u8))
     }
 
     /// Plants a hardware breakpoint, which no copy of the code can overwrite.

@@ -1,7 +1,8 @@
 //! Describes one QEMU, and starts it: its channels, its monitor, its debugger.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io::IsTerminal as _;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -15,7 +16,8 @@ use rustix::process::Signal;
 
 use super::channel::{Channel, Heard};
 use super::run::Run;
-use crate::host::{output, paths::target_directory};
+use crate::host::output;
+use crate::host::paths::target_directory;
 use crate::machine::Machine;
 
 /// A QEMU about to be started.

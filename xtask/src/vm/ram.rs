@@ -1,13 +1,16 @@
 //! A guest's RAM as a sparse file, so that it can be read at any moment without
 //! disturbing the guest or waiting for its monitor.
 
-use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use purgatory_tests::plan::Range;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::{qemu::Qemu, run::Run};
+use super::qemu::Qemu;
+use super::run::Run;
 
 /// The file; it goes with this value and its QEMU.
 pub(crate) struct Ram {

@@ -1,24 +1,19 @@
 //! The runner on trial, against machines of its own: what no unit test can see,
 //! because it takes a QEMU.
 
-use std::{
-    fs::{self, File},
-    time::Duration,
-};
+use std::fs;
+use std::fs::File;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blob::{
-    set,
-    status::{Record, SIZE},
-};
+use blob::set;
+use blob::status::{Record, SIZE};
 use purgatory::status::Status;
 use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
-use super::{
-    memory::{Dump, Monitored, records},
-    qemu::Qemu,
-};
+use super::memory::{Dump, Monitored, records};
+use super::qemu::Qemu;
 use crate::machine::Machine;
 
 /// A name, and what fails if it does not hold.

@@ -2,7 +2,8 @@
 
 mod x86_64;
 
-use std::{fmt, ops::Deref};
+use std::fmt;
+use std::ops::Deref;
 
 use object::{Endianness, elf};
 
@@ -32,18 +33,18 @@ impl fmt::Display for Arch {
 
 /// The one place where an architecture is told from another.
 impl Deref for Arch {
-    type Target = Row;
+    type Target = Facts;
 
-    fn deref(&self) -> &Row {
+    fn deref(&self) -> &Facts {
         match self {
-            Self::X86_64 => &x86_64::ROW,
+            Self::X86_64 => &x86_64::FACTS,
         }
     }
 }
 
 /// What is known about an architecture.
 #[derive(Debug)]
-pub struct Row {
+pub struct Facts {
     /// Its name in file names and on command lines.
     pub name: &'static str,
     /// Its name for people.
@@ -54,6 +55,8 @@ pub struct Row {
     pub rustc_flags: &'static [&'static str],
     /// The target of programs for its Linux.
     pub linux_target: &'static str,
+    /// What Debian calls it.
+    pub debian: &'static str,
     /// `e_machine` of its files.
     pub machine: elf::Machine,
     /// The order of bytes in all of them.

@@ -5,7 +5,7 @@ const DETAILS_MAX: usize = 8;
 
 /// What a check comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Grade {
     /// The promise is kept.
     Held,
     /// It is not.
@@ -18,7 +18,7 @@ pub enum Verdict {
     Informed,
 }
 
-impl Verdict {
+impl Grade {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Held => "ok",
@@ -74,17 +74,17 @@ impl Finding {
         self.information = true;
     }
 
-    pub(super) const fn verdict(&self) -> Verdict {
+    pub(super) const fn grade(&self) -> Grade {
         if self.information {
-            Verdict::Informed
+            Grade::Informed
         } else if !self.broken.is_empty() {
-            Verdict::Broken
+            Grade::Broken
         } else if !self.doubtful.is_empty() {
-            Verdict::Doubtful
+            Grade::Doubtful
         } else if self.skipped.is_some() {
-            Verdict::Skipped
+            Grade::Skipped
         } else {
-            Verdict::Held
+            Grade::Held
         }
     }
 

@@ -8,10 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Subject};
-use crate::{
-    arch::{Instructions, Kind},
-    symbols::Code,
-};
+use crate::arch::{Instructions, Kind};
+use crate::symbols::Code;
 
 pub(super) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
     let rule = &subject.file.arch.instructions;

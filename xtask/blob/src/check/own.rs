@@ -3,11 +3,10 @@
 use object::elf;
 
 use super::{Finding, Subject};
-use crate::{
-    load::{Loaded, Section},
-    number::PAGE,
-    wrap::{self, CHECKSUM, OWN},
-};
+use crate::load::{Loaded, Section};
+use crate::number::PAGE;
+use crate::wrap;
+use crate::wrap::{CHECKSUM, OWN};
 
 pub(super) fn one_section(subject: &Subject<'_>, finding: &mut Finding) {
     let (stack, bytes): (Vec<&Section<'_>>, Vec<_>) =

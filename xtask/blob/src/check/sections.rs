@@ -3,10 +3,8 @@
 use object::elf;
 
 use super::{Finding, Subject};
-use crate::{
-    load::{Section, Series, entry as entry_by_rule},
-    number::PAGE,
-};
+use crate::load::{Section, Series, entry as entry_by_rule};
+use crate::number::PAGE;
 
 pub(super) fn header(subject: &Subject<'_>, finding: &mut Finding) {
     let file = &subject.file;

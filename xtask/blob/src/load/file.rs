@@ -8,9 +8,10 @@
 
 use std::fmt;
 
+use object::elf;
 use object::elf::{
-    self, FileHeader64, FileType, Rela64, RelocationType, SectionFlags, SectionHeader64,
-    SectionType, Sym64, SymbolBind, SymbolSection,
+    FileHeader64, FileType, Rela64, RelocationType, SectionFlags, SectionHeader64, SectionType,
+    Sym64, SymbolBind, SymbolSection,
 };
 use object::{Endianness, pod};
 
@@ -23,69 +24,47 @@ pub struct File<'data> {
     bytes: &'data [u8],
     /// The architecture that it is for.
     pub arch: Arch,
-    /// `e_entry`.
-    pub entry: u64,
-    /// `e_type`.
-    pub kind: FileType,
-    /// `e_shstrndx`.
-    pub names: usize,
-    /// All sections, by index.
-    pub sections: Vec<Section<'data>>,
+    pub(crate) entry: u64,
+    pub(crate) kind: FileType,
+    pub(crate) names: usize,
+    pub(crate) sections: Vec<Section<'data>>,
 }
 
 /// A section header. The name is `None` when it is not a terminated, printable
 /// string inside the file.
 #[derive(Clone, Copy, Debug)]
-pub struct Section<'data> {
-    /// Its index.
-    pub index: usize,
-    /// `sh_name` as text.
-    pub name: Option<&'data str>,
-    /// `sh_type`.
-    pub kind: SectionType,
+pub(crate) struct Section<'data> {
+    pub(crate) index: usize,
+    pub(crate) name: Option<&'data str>,
+    pub(crate) kind: SectionType,
     flags: SectionFlags,
-    /// `sh_addr`.
-    pub addr: u64,
-    /// `sh_offset`.
-    pub offset: u64,
-    /// `sh_size`.
-    pub size: u64,
-    /// `sh_link`.
-    pub link: usize,
-    /// `sh_info`.
-    pub info: usize,
-    /// `sh_addralign`.
-    pub align: u64,
+    pub(crate) addr: u64,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) link: usize,
+    pub(crate) info: usize,
+    pub(crate) align: u64,
 }
 
 /// A symbol table entry; `index` counts within its own table.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol<'data> {
-    /// Its index.
-    pub index: usize,
-    /// `st_name` as text, likewise.
-    pub name: Option<&'data str>,
-    /// `STB_`.
-    pub binding: SymbolBind,
-    /// `st_shndx`.
-    pub section: SymbolSection,
-    /// `st_value`.
-    pub value: u64,
+    pub(crate) index: usize,
+    pub(crate) name: Option<&'data str>,
+    pub(crate) binding: SymbolBind,
+    pub(crate) section: SymbolSection,
+    pub(crate) value: u64,
     /// `st_size`.
     pub size: u64,
 }
 
 /// A `RELA` entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Relocation {
-    /// `r_offset`.
-    pub offset: u64,
-    /// Its type.
-    pub kind: RelocationType,
-    /// Index of its symbol.
-    pub symbol: usize,
-    /// `r_addend`.
-    pub addend: i64,
+pub(crate) struct Relocation {
+    pub(crate) offset: u64,
+    pub(crate) kind: RelocationType,
+    pub(crate) symbol: usize,
+    pub(crate) addend: i64,
 }
 
 impl<'data> File<'data> {
@@ -156,7 +135,7 @@ impl<'data> File<'data> {
     }
 
     /// Returns a section's bytes in the file.
-    pub fn data(&self, section: &Section<'_>) -> Result<&'data [u8], LoadError> {
+    pub(crate) fn data(&self, section: &Section<'_>) -> Result<&'data [u8], LoadError> {
         slice(self.bytes, section.offset, section.size).ok_or_else(|| {
             LoadError::Unchecked(format!(
                 "{section} ({:#x} bytes at {:#x}) reaches beyond the file's {:#x} bytes",
@@ -168,13 +147,13 @@ impl<'data> File<'data> {
     }
 
     /// Returns the sections that get a place in memory, in table order.
-    pub fn loaded_sections(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(crate) fn loaded_sections(&self) -> impl Iterator<Item = &Section<'data>> {
         self.sections.iter().filter(|section| section.is_alloc())
     }
 
     /// Returns the entries of a symbol table. The kernel takes any section
     /// that a relocation section links to.
-    pub fn symbols(
+    pub(crate) fn symbols(
         &self,
         table: &Section<'data>,
     ) -> Result<impl ExactSizeIterator<Item = Symbol<'data>>, LoadError> {
@@ -195,7 +174,7 @@ impl<'data> File<'data> {
     }
 
     /// Returns the entries of a `RELA` section.
-    pub fn relocations(
+    pub(crate) fn relocations(
         &self,
         section: &Section<'data>,
     ) -> Result<impl Iterator<Item = Relocation> + use<'data>, LoadError> {
@@ -210,7 +189,7 @@ impl<'data> File<'data> {
     }
 
     /// Returns the symbol tables that the kernel's lookup walks.
-    pub fn symbol_tables(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(crate) fn symbol_tables(&self) -> impl Iterator<Item = &Section<'data>> {
         self.sections
             .iter()
             .filter(|table| table.kind == elf::SHT_SYMTAB && table.link < self.sections.len())
@@ -267,27 +246,20 @@ impl Section<'_> {
         }
     }
 
-    /// Tells whether it gets a place in memory.
-    #[must_use]
-    pub fn is_alloc(&self) -> bool {
+    pub(crate) fn is_alloc(&self) -> bool {
         self.flags.contains(elf::SHF_ALLOC)
     }
 
-    /// Tells whether it holds code.
-    #[must_use]
-    pub fn is_executable(&self) -> bool {
+    pub(crate) fn is_executable(&self) -> bool {
         self.flags.contains(elf::SHF_EXECINSTR)
     }
 
-    /// Tells whether it has no bytes in the file.
-    #[must_use]
-    pub fn is_nobits(&self) -> bool {
+    pub(crate) fn is_nobits(&self) -> bool {
         self.kind == elf::SHT_NOBITS
     }
 
     /// Returns how far into the section `e_entry` points, if it does.
-    #[must_use]
-    pub fn entry_offset(&self, entry: u64) -> Option<u64> {
+    pub(crate) fn entry_offset(&self, entry: u64) -> Option<u64> {
         entry
             .checked_sub(self.addr)
             .filter(|&offset| offset < self.size)
@@ -305,8 +277,7 @@ impl fmt::Display for Section<'_> {
 
 impl Symbol<'_> {
     /// Returns the name to print.
-    #[must_use]
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         match self.name {
             Some("") | None => "(nameless)",
             Some(name) => name,

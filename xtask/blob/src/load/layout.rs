@@ -9,11 +9,11 @@ const BUFFER_MAX: u64 = 64 << 20;
 
 /// Where each section goes, relative to the start of the purgatory's memory.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Memory that the blob takes, whole pages.
-    pub memsz: u64,
+    pub(crate) memsz: u64,
     /// Alignment that its start needs, a page at least.
-    pub align: u64,
+    pub(crate) align: u64,
     pub(super) bufsz: u64,
     /// One entry per section of the file; `None` is not loaded.
     offsets: Vec<Option<u64>>,
@@ -22,7 +22,7 @@ pub struct Layout {
 impl Layout {
     /// Lays a blob out as `kexec_purgatory_setup_kbuf` does: the sections with
     /// bytes in table order, and after them those without.
-    pub fn of(file: &File<'_>) -> Result<Self, LoadError> {
+    pub(crate) fn of(file: &File<'_>) -> Result<Self, LoadError> {
         let mut buffer = Extent::default();
         let mut zeros = Extent::default();
         let mut offsets = vec![None; file.sections.len()];
@@ -64,8 +64,7 @@ impl Layout {
     }
 
     /// Returns a section's offset from the start of the purgatory's memory.
-    #[must_use]
-    pub fn offset(&self, section: &Section<'_>) -> Option<u64> {
+    pub(crate) fn offset(&self, section: &Section<'_>) -> Option<u64> {
         self.offsets[section.index]
     }
 

@@ -19,9 +19,15 @@ use std::ops::Range;
 
 pub use digest::{Segment, fill_digest};
 pub use error::LoadError;
-pub use file::{File, Relocation, Section, Symbol};
-pub use layout::Layout;
+pub use file::File;
+pub(crate) use file::{Relocation, Section, Symbol};
+pub(crate) use layout::Layout;
 pub use series::Series;
+
+/// Returns the memory that a blob takes, whole pages.
+pub fn size(blob: &[u8]) -> Result<u64, LoadError> {
+    Ok(Layout::of(&File::parse(blob)?)?.memsz)
+}
 
 /// A blob in place: relocated, its entry known, its symbols ready to be set.
 #[derive(Clone, Debug)]
@@ -99,6 +105,11 @@ impl<'data> Loaded<'data> {
         }
     }
 
+    /// Returns the size that a symbol says it has.
+    pub fn symbol_size(&self, name: &str) -> Result<Option<u64>, LoadError> {
+        Ok(self.file.find_symbol(name)?.map(|symbol| symbol.size))
+    }
+
     /// Returns the register image.
     pub fn registers(&self) -> Result<&[u8], LoadError> {
         let registers = &self.file.arch.registers;
@@ -152,7 +163,12 @@ impl<'data> Loaded<'data> {
 
 /// Computes `image->start` as `kexec_purgatory_setup_sechdrs` does: the first
 /// executable section that either rule accepts decides.
-pub fn entry(file: &File<'_>, layout: &Layout, mem: u64, kernel: Series) -> Result<u64, LoadError> {
+pub(crate) fn entry(
+    file: &File<'_>,
+    layout: &Layout,
+    mem: u64,
+    kernel: Series,
+) -> Result<u64, LoadError> {
     let symbol = if kernel.entry_by_symbol {
         file.find_symbol("purgatory_start")?
     } else {

@@ -1,7 +1,8 @@
 //! The loader's last change to the bytes: relocations, by the rules of
 //! `kexec_apply_relocations` and `arch_kexec_apply_relocations_add`.
 
-use object::elf::{self, SymbolSection};
+use object::elf;
+use object::elf::SymbolSection;
 
 use super::{LoadError, Loaded, Relocation, Section, Symbol};
 

@@ -9,9 +9,12 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::fmt::Write as _;
 
-use crate::{arch::Arch, manifest::Manifest, symbols::Code};
+use crate::arch::Arch;
+use crate::manifest::Manifest;
+use crate::symbols::Code;
 use log::{Event, Exception, Region, Spot};
 pub use log::{Report, parse};
 

@@ -10,22 +10,15 @@ mod tests;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use blob::{
-    config::{self, COM_PORTS, FULL_SPEED},
-    get,
-    number::{ADDRESS_LIMIT, number},
-    set,
-};
-use clap::{
-    ArgGroup,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use blob::config::{COM_PORTS, FULL_SPEED};
+use blob::number::{ADDRESS_LIMIT, number};
+use blob::{config, get, set};
+use clap::ArgGroup;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use purgatory::abi::{Backend, Config};
 
-use crate::host::{
-    failure::{Failure, read_blob},
-    output,
-};
+use crate::host::failure::{read_blob, usage};
+use crate::host::output;
 
 /// Options of `cargo xtask configure`.
 #[derive(Debug, clap::Args)]
@@ -155,7 +148,6 @@ impl Options {
     }
 
     fn set_consoles(&self, config: &mut [u8]) -> Result<()> {
-        let usage = |what: &str| Err(Failure::Usage(what.to_owned()).into());
         let mut flags = 0;
         for &console in &self.consoles {
             let flag = match console {
@@ -170,15 +162,15 @@ impl Options {
                 Console::Debug => Config::CONSOLE_DEBUG,
                 Console::Vga => Config::CONSOLE_VGA,
                 Console::None if self.consoles.len() > 1 || self.vga => {
-                    return usage("--console none excludes every other console");
+                    return Err(usage("--console none excludes every other console"));
                 }
                 Console::None => 0,
             };
             if flags & flag != 0 {
-                return usage(
+                return Err(usage(
                     "the blob speaks to one UART behind ports and to one in memory: \
                      give each kind of console once",
-                );
+                ));
             }
             flags |= flag;
         }

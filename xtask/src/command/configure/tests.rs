@@ -1,12 +1,14 @@
 //! The words, the options, the refusals, and what stays as it was.
 
-use std::{fs, mem::offset_of};
+use std::fs;
+use std::mem::offset_of;
 
 use clap::Parser as _;
 
 use blob::config::{Words, find};
 
 use super::*;
+use crate::host::failure::Failure;
 
 #[derive(Debug, clap::Parser)]
 struct Cli {

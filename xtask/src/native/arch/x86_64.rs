@@ -1,6 +1,6 @@
 //! x86-64: which backends it runs, and its limit.
 
-use std::{arch::asm, arch::is_x86_feature_detected};
+use std::arch::{asm, is_x86_feature_detected};
 
 use purgatory::abi::Backend;
 

@@ -1,29 +1,22 @@
 //! One contender in a process of its own: for valgrind to count, and for a stock
 //! purgatory that spins to be ended.
 
-use std::{
-    env, fs,
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use purgatory::abi::Backend;
 
-use super::{
-    contender::{Hasher, Message, Pieces},
-    openssl::{self, OpenSsl},
-};
-use crate::{
-    host::process::wait_until,
-    native::{
-        arch::runs_here,
-        userspace::{Ours, Stock},
-    },
-};
+use super::contender::{Hasher, Message, Pieces};
+use super::openssl;
+use super::openssl::OpenSsl;
+use crate::host::process::wait_until;
+use crate::native::arch::runs_here;
+use crate::native::userspace::{Ours, Stock};
 
 /// The hidden subcommand.
 pub(super) const NAME: &str = "bench-child";

@@ -14,10 +14,8 @@ pub(crate) mod result;
 mod rounds;
 mod steps;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use blob::arch::Arch;
@@ -26,16 +24,13 @@ use memmap2::{Advice, MmapMut};
 use purgatory::abi::Backend;
 use serde_json::json;
 
-use crate::{
-    boot::programs::Programs,
-    host::progress,
-    kernels::{kernel::Kernel, table::KERNELS},
-    native::{
-        arch::{limit, runs_here},
-        trials::BACKENDS,
-        userspace::{Ours, Stock},
-    },
-};
+use crate::boot::programs::Programs;
+use crate::host::progress;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::table::KERNELS;
+use crate::native::arch::{limit, runs_here};
+use crate::native::trials::BACKENDS;
+use crate::native::userspace::{Ours, Stock};
 use child::Kind;
 use contender::{Hasher, Message, Pieces};
 use openssl::OpenSsl;

@@ -3,19 +3,14 @@
 //! The library asks the CPU once, when it is loaded. To have both kinds in one
 //! process, a copy of the file is loaded with `OPENSSL_ia32cap` set.
 
-use std::{
-    env,
-    ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void},
-    fs, ptr,
-};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
+use std::{env, fs, ptr};
 
 use anyhow::{Context as _, Result, ensure};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
-use crate::native::{
-    arch::{WITHOUT_SHA, has_sha},
-    userspace::Digest,
-};
+use crate::native::arch::{WITHOUT_SHA, has_sha};
+use crate::native::userspace::Digest;
 
 /// The ABI of OpenSSL 3.
 pub(crate) const NAME: &str = "libcrypto.so.3";

@@ -8,7 +8,10 @@ use plotters::prelude::{
     Palette as _, Palette99, PathElement, SVGBackend, WHITE,
 };
 
-use super::{contender::Pieces, report::name_of, result::Group, rounds::Spread};
+use super::contender::Pieces;
+use super::report::name_of;
+use super::result::Group;
+use super::rounds::Spread;
 
 /// Draws `path`.
 pub(super) fn draw(groups: &[Group], path: &Path) -> Result<()> {

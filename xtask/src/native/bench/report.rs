@@ -4,11 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{
-    result::{Group, JUDGED, LIMIT, Row, STOCK, Target, openssl_for},
-    rounds::Spread,
-    steps::Cost,
-};
+use super::result::{Group, JUDGED, LIMIT, Row, STOCK, Target, openssl_for};
+use super::rounds::Spread;
+use super::steps::Cost;
 
 /// What a ratio is formed against, in the order of the columns.
 fn yardsticks(row: &Row) -> [&'static str; 3] {

@@ -2,7 +2,9 @@
 
 use purgatory::abi::Backend;
 
-use super::{contender::Pieces, rounds::Spread, steps::Cost};
+use super::contender::Pieces;
+use super::rounds::Spread;
+use super::steps::Cost;
 use crate::freestanding::LARGEST;
 
 /// One contender at one size and layout.

@@ -7,10 +7,8 @@
 //! and ratios are formed within a round before their median is taken.
 
 use anyhow::{Context as _, Result};
-use rustix::{
-    thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
-    time::{ClockId, clock_gettime},
-};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Bytes hashed in one sample, at least.
 const SAMPLE: u64 = 256 << 10;

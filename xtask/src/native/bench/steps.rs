@@ -6,22 +6,23 @@
 //! many its check took. Both are exact and the same on every machine, and none
 //! says anything about time.
 
-use std::{mem::offset_of, time::Duration};
+use std::mem::offset_of;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use purgatory::{abi::Backend, status::Status};
+use purgatory::abi::Backend;
+use purgatory::status::Status;
 use purgatory_tests::cases::{Case, INTACT, Regions};
 use sha2::{Digest as _, Sha256};
 
-use blob::{
-    load::{Loaded, Series},
-    number::PAGE,
-};
+use blob::load::{Loaded, Series};
+use blob::number::PAGE;
 
-use crate::{
-    boot::{Boot, bare, prepare, programs::Programs},
-    vm::{gdb::Debugger, ram::Ram, run::Run},
-};
+use crate::boot::programs::Programs;
+use crate::boot::{Boot, bare, prepare};
+use crate::vm::gdb::Debugger;
+use crate::vm::ram::Ram;
+use crate::vm::run::Run;
 
 /// How long one count may take.
 const LIMIT: Duration = Duration::from_secs(120);

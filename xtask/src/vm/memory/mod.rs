@@ -6,27 +6,26 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cmp::Reverse,
-    fs::{self, File},
-    io::ErrorKind,
-    ops::Range,
-    os::unix::{fs::FileExt as _, net::UnixStream},
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::cmp::Reverse;
+use std::fs;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use blob::status::{Record, fits};
-use object::{
-    LittleEndian, ReadCache, elf,
-    read::elf::{FileHeader as _, ProgramHeader as _},
-};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{LittleEndian, ReadCache, elf};
 use purgatory::status::Status;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::{host::failure::Failure, vm::qmp::Monitor};
+use crate::host::failure::usage;
+use crate::vm::qmp::Monitor;
 
 /// How much memory is looked at at once.
 const CHUNK: u64 = 64 << 20;
@@ -91,13 +90,13 @@ pub(crate) struct Dump {
 impl Dump {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let name = path.display();
-        let usage = |error| Failure::Usage(format!("cannot read {name}: {error}"));
-        let file = File::open(path).map_err(usage)?;
-        let length = file.metadata().map_err(usage)?.len();
+        let unread = |error| usage(format!("cannot read {name}: {error}"));
+        let file = File::open(path).map_err(unread)?;
+        let length = file.metadata().map_err(unread)?.len();
         let mut magic = [0; 8];
         let refused = match file.read_exact_at(&mut magic, 0) {
             Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
-                return Err(usage(error).into());
+                return Err(unread(error));
             }
             _ if length == 0 => Some("is empty, or a device: give a file"),
             _ if COMPRESSED.contains(&&magic) => Some(
@@ -107,7 +106,7 @@ impl Dump {
             _ => None,
         };
         if let Some(what) = refused {
-            return Err(Failure::Usage(format!("{name} {what}")).into());
+            return Err(usage(format!("{name} {what}")));
         }
         let pieces = if magic.starts_with(&elf::ELFMAG) {
             core(&file, length).with_context(|| format!("{name} is no whole ELF core"))?
@@ -173,9 +172,8 @@ pub(crate) struct Monitored {
 
 impl Monitored {
     pub(crate) fn connect(path: &Path) -> Result<Self> {
-        let socket = UnixStream::connect(path).map_err(|error| {
-            Failure::Usage(format!("cannot connect to {}: {error}", path.display()))
-        })?;
+        let socket = UnixStream::connect(path)
+            .map_err(|error| usage(format!("cannot connect to {}: {error}", path.display())))?;
         let mut monitor = Monitor::connect(socket, Instant::now() + GREETING)
             .with_context(|| format!("{} is no free QMP monitor", path.display()))?;
         monitor.set_deadline(Instant::now() + PATIENCE);

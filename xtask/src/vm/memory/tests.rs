@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use blob::{set, status::SIZE};
+use blob::set;
+use blob::status::SIZE;
 use purgatory::abi::Config;
 
 use super::*;

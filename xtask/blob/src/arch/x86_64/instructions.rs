@@ -1,9 +1,7 @@
 //! Which instructions have to be in their places, and where those are.
 
-use iced_x86::{
-    CpuidFeature::{self, *},
-    Decoder, DecoderOptions, Mnemonic, Register,
-};
+use iced_x86::CpuidFeature::*;
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Mnemonic, Register};
 
 use crate::arch::{Instruction, Instructions, Kind};
 

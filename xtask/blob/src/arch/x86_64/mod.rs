@@ -4,20 +4,19 @@
 mod causes;
 mod instructions;
 
-use object::{
-    Endianness,
-    elf::{self, RelocationType},
-};
+use object::elf::RelocationType;
+use object::{Endianness, elf};
 
-use super::{Effect, Registers, Relocations, Row};
+use super::{Effect, Facts, Registers, Relocations};
 
-pub(super) static ROW: Row = Row {
+pub(super) static FACTS: Facts = Facts {
     name: "x86_64",
     title: "x86-64",
     target: "x86_64-unknown-none",
     // Without it, LLVM reaches memcpy and exported statics through a GOT.
     rustc_flags: &["-Zrelax-elf-relocations=yes"],
     linux_target: "x86_64-unknown-linux-gnu",
+    debian: "amd64",
     machine: elf::EM_X86_64,
     endianness: Endianness::Little,
     symbols: &[

@@ -1,13 +1,11 @@
 //! Blobs with one fault: a change in the source of a good one, or in its bytes.
 
 use object::LittleEndian as LE;
-use object::elf::{FileHeader64, Rela64, SectionHeader64, SectionType, Sym64};
+use object::elf::{FileHeader64, Rela64, SHN_ABS, SectionHeader64, SectionType, Sym64};
 use object::pod;
 
-use crate::{
-    fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
-    load::File,
-};
+use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
+use crate::load::File;
 
 /// The green blob with one change in its source.
 pub(super) fn green(from: &str, to: &str) -> Vec<u8> {
@@ -58,6 +56,23 @@ pub(super) fn hot() -> Vec<u8> {
         &(FOREIGN.to_owned() + source),
         &[STOCK_FLAGS, &["-O2"]].concat(),
     )
+}
+
+/// What -mindirect-branch=thunk-extern makes.
+pub(super) fn retpolines() -> Vec<u8> {
+    let source = "void (*hook)(void) = purgatory_start; void f(void) { hook(); hook(); }";
+    let flags = [STOCK_FLAGS, &["-mindirect-branch=thunk-extern"]].concat();
+    compile(&(FOREIGN.to_owned() + source), &flags)
+}
+
+/// A blob that calls an absolute symbol, with one more change to that.
+pub(super) fn absolute(edit: fn(&mut Sym64<LE>)) -> Vec<u8> {
+    let mut blob = foreign("jmp     purgatory_verify", "call rom");
+    edit_symbol(&mut blob, "rom", |symbol| {
+        symbol.st_shndx.set(LE, SHN_ABS);
+        edit(symbol);
+    });
+    blob
 }
 
 /// A blob with one relocation, PC32 at 0x8 of `.purgatory`.
