@@ -277,6 +277,15 @@ fn pace(said: &str) -> Result<()> {
         progress.is_sorted_by(|one, next| one < next),
         "the progress goes backwards"
     );
+    // A line after two seconds and one a second from there on; each as far as the rate of
+    // the whole takes it, but for what the first blocks and a slow console cost.
+    for (seconds, line) in (2..).zip(progress) {
+        let (said, wanted) = (line.first().unwrap_or(&0) << 20, seconds * rate * 1_000_000);
+        ensure!(
+            (wanted * 3 / 4..=wanted * 5 / 4).contains(&said),
+            "after {seconds} s {said} bytes were verified, at {rate} MB/s"
+        );
+    }
     Ok(())
 }
 
