@@ -8,15 +8,75 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::{Result, anyhow};
 use iced_x86::{
     CpuidFeature::{self, *},
-    Decoder, DecoderOptions, Instruction, Mnemonic, Register,
+    Decoder, DecoderOptions, FastFormatter, Instruction, Mnemonic, Register,
 };
 
 use crate::{
     check::{Subject, finding::Finding},
+    load::{File, Layout},
     symbols::Code,
 };
+
+/// An instruction of our own blob that has to be in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is, from `purgatory_start`.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its mnemonic and operands.
+    pub text: String,
+    /// Why it is looked at.
+    pub kind: &'static str,
+    /// The function that has it, demangled.
+    pub function: String,
+}
+
+impl Listed {
+    /// Returns its mnemonic.
+    #[must_use]
+    pub fn mnemonic(&self) -> &str {
+        self.text.split(' ').next().unwrap_or_default()
+    }
+}
+
+/// Lists all of them, in the order of the code; the linked program of the same build
+/// names the functions.
+pub fn listed(blob: &[u8], linked: &[u8]) -> Result<Vec<Listed>> {
+    let file = File::parse(blob)?;
+    let subject = Subject {
+        bytes: blob,
+        linked: Some(linked),
+        layout: Layout::of(&file),
+        file,
+        kernels: Vec::new(),
+        addresses: Vec::new(),
+    };
+    let code = ours(&subject).map_err(|unnamed| match unnamed {
+        Unnamed::Absent(reason) | Unnamed::Other(reason) => anyhow!(reason),
+    })?;
+    let mut formatter = FastFormatter::new();
+    let mut all = Vec::new();
+    for (function, start, bytes) in code.functions() {
+        for instruction in Decoder::with_ip(64, bytes, start, DecoderOptions::NONE) {
+            if let Some(kind) = kind(&instruction) {
+                let mut text = String::new();
+                formatter.format(&instruction, &mut text);
+                all.push(Listed {
+                    offset: instruction.ip(),
+                    length: instruction.len() as u64,
+                    text,
+                    kind: kind.name(),
+                    function: function.to_owned(),
+                });
+            }
+        }
+    }
+    Ok(all)
+}
 
 /// Why an instruction is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -230,9 +290,9 @@ fn kind(instruction: &Instruction) -> Option<Kind> {
     })
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
             Self::Port => "port I/O",
             Self::Cpuid => "CPUID",
             Self::ModelRegister => "model-specific register",
@@ -247,6 +307,12 @@ impl fmt::Display for Kind {
             Self::InterruptFlag => "interrupt flag",
             Self::Privileged => "privileged",
             Self::Unknown => "no instruction",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }

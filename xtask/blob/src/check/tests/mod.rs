@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use super::{ADDRESSES, LOADER, OWN, Report, Verdict, judge};
 use crate::{
+    arch::x86_64::instructions,
     fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
     load::{File, Kernel},
 };
@@ -91,6 +92,34 @@ fn instructions_are_judged_only_by_the_names_of_this_build() {
         let line = report.lines().find(|line| line.contains(title)).unwrap();
         assert!(line.starts_with(verdict) && line.contains(says), "{line}");
     }
+}
+
+#[test]
+fn lists_the_instructions_that_the_check_counts() {
+    let blob = blobs::in_their_places();
+    let all = instructions::listed(&blob, &blob).unwrap();
+    let texts: Vec<_> = all.iter().map(|listed| listed.text.as_str()).collect();
+    assert_eq!(
+        [texts[0], texts[2], texts[4], texts[5]],
+        ["cli", "out 0E9h,al", "mov cr4,rax", "hlt"]
+    );
+    let out = &all[2];
+    assert_eq!((out.offset, out.length, out.mnemonic()), (13, 2, "out"));
+    assert_eq!(out.kind, "port I/O");
+    assert_eq!(
+        out.function,
+        "purgatory::arch::x86_64::console::console_byte"
+    );
+    // As many as the check counts.
+    let report = judge(&blob, Some(&blob), Kernel::ALL.to_vec(), ADDRESSES.to_vec());
+    assert!(
+        report
+            .to_string()
+            .contains(&format!("{} need a reason", all.len()))
+    );
+    let other = blobs::executes("nop");
+    assert!(instructions::listed(&blob, &other).is_err());
+    assert!(instructions::listed(b"text", &blob).is_err());
 }
 
 #[test]
