@@ -58,7 +58,7 @@ pub const FIVE_LEVELS: u64 = 1;
 pub const DEBUG_IDT: u64 = 2;
 /// Catch machine checks (CR4.MCE), as kernels in TDX guests leave them.
 pub const MACHINE_CHECKS: u64 = 8;
-/// Set the direction flag and fill the vector registers before the jump.
+/// Set the direction flag, fill the vector registers and arm a breakpoint before the jump.
 pub const DIRTY: u64 = 4;
 
 /// `len` bytes from `start`.

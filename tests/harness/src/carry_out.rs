@@ -21,6 +21,7 @@ use x86_64::{
     instructions::tables::sidt,
     registers::{
         control::{Cr0, Cr3, Cr4, Cr4Flags},
+        debug::{Dr7, Dr7Flags},
         model_specific::Efer,
         xcontrol::XCr0,
     },
@@ -177,6 +178,8 @@ fn machine(flags: u64) -> Machine {
             // SAFETY: SSE is enabled; no code here keeps anything in vector registers.
             unsafe { dirty_sse() };
         }
+        // On address 0, where nothing runs.
+        Dr7::write(Dr7Flags::LOCAL_BREAKPOINT_0_ENABLE.into());
     }
     // SAFETY: back to what `leave` promises: PAE and perhaps LA57.
     unsafe { Cr4::write_raw(bare) };

@@ -21,6 +21,7 @@ use x86_64::{
     },
     registers::{
         control::{Cr0, Cr3, Cr4, Cr4Flags},
+        debug::Dr7,
         model_specific::Efer,
         xcontrol::XCr0,
     },
@@ -97,6 +98,7 @@ fn check_everything(info: &'static mut BootInfo) -> ! {
     checks.equal("cr3", Cr3::read_raw().0.start_address().as_u64(), cr3);
     checks.equal("cr4", Cr4::read_raw(), cr4);
     checks.equal("efer", Efer::read_raw(), machine.efer);
+    checks.equal("armed breakpoints", Dr7::read().flags().bits(), 0);
     let idt = sidt();
     let [limit, base] = machine.idt;
     checks.equal("idt limit", u64::from(idt.limit), limit);

@@ -47,6 +47,9 @@ pub enum Layout {
     Empty,
     /// As [`Layout::Three`], and so many MiB of zeros.
     Large(u64),
+    /// As [`Layout::Three`], with a RAM disk of two pages: what is stopped at every
+    /// step hashes slowly.
+    Small,
 }
 
 /// First, middle or last.
@@ -214,8 +217,8 @@ pub struct Case {
     pub five_levels: bool,
     /// Whether machine checks are caught at entry.
     pub machine_checks: bool,
-    /// Whether, at entry, the direction flag is set, vector registers hold data, and
-    /// garbage lies behind the file's bytes.
+    /// Whether, at entry, the direction flag is set, vector registers hold data, a
+    /// breakpoint is armed, and garbage lies behind the file's bytes.
     pub dirty: bool,
     /// What stands in GDTR and IDTR at entry: a boot for each.
     pub profiles: &'static [Profile],
