@@ -128,7 +128,7 @@ fn backend(case: &Case, number: u32, talk: &str) -> Result<()> {
 
 /// Holds the purgatory to the devices that it was given, and on a quiet good
 /// path to none at all.
-fn touched(case: &Case, trace: &Trace) -> Result<()> {
+pub(super) fn touched(case: &Case, trace: &Trace) -> Result<()> {
     let config = case.config.unwrap_or(DEFAULTS);
     let mut allowed: Vec<std::ops::Range<u64>> = Vec::new();
     let mut allow = |port: u16, count: u16| allowed.push(port.into()..(port + count).into());
@@ -307,7 +307,7 @@ fn pace(said: &str) -> Result<()> {
 }
 
 /// Turns the line ends of a serial line into those of a text.
-fn unfold(said: &str) -> Result<String> {
+pub(super) fn unfold(said: &str) -> Result<String> {
     let text = said.replace("\r\n", "\n");
     ensure!(
         !text.contains('\r') && text.matches('\n').count() == said.matches("\r\n").count(),

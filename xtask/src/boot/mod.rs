@@ -2,6 +2,7 @@
 //! second checks what it is handed. The host plays the loader.
 
 mod acts;
+pub(crate) mod faults;
 mod golden;
 mod judge;
 mod trace;
@@ -110,22 +111,7 @@ impl Boot<'_> {
 pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) -> Result<String> {
     let Boot { case, profile } = *boot;
     let (image, prepared) = case::prepare(case, profile, &programs.blob, &programs.payload)?;
-    let (mut machine, mut ram) = machine(
-        &boot.name(),
-        limit,
-        programs,
-        case.machine,
-        case.memory,
-        case.cpu,
-    )?;
-    for channel in judge::PORTS.map(|(_, channel)| channel) {
-        machine = machine.serial(channel)?;
-    }
-    let traced = machine.directory().join("devices.log");
-    machine = machine
-        .debugcon("e9", 0xe9)?
-        .args(trace::arguments(&traced))
-        .args(case.devices);
+    let (mut machine, mut ram, traced) = equipped(&boot.name(), limit, programs, case)?;
     output::manifest(machine.directory(), &prepared.manifest)?;
     image.write(&machine.directory().join("image"))?;
     // A guest that somebody waits for must not run before he is there.
@@ -141,6 +127,26 @@ pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) ->
         })
         .map_err(|error| run.failure(format!("{}: {error:#}", boot.name())))?;
     run.text("talk")
+}
+
+/// Describes the machine of a case: everything that it says is heard, and every
+/// device that it touches is on the trace.
+fn equipped(
+    name: &str,
+    limit: Duration,
+    programs: &Programs,
+    case: &Case,
+) -> Result<(Machine, Ram, PathBuf)> {
+    let (mut machine, ram) = machine(name, limit, programs, case.machine, case.memory, case.cpu)?;
+    for channel in judge::PORTS.map(|(_, channel)| channel) {
+        machine = machine.serial(channel)?;
+    }
+    let traced = machine.directory().join("devices.log");
+    machine = machine
+        .debugcon("e9", 0xe9)?
+        .args(trace::arguments(&traced))
+        .args(case.devices);
+    Ok((machine, ram, traced))
 }
 
 /// What was seen of a boot.

@@ -27,12 +27,16 @@ pub(super) fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec
         noise(1, 5000),
     )];
     segments.push(flatten(payload)?);
+    let (pages, bytes) = match layout {
+        Layout::Small => (2, 5001),
+        _ => (320, 1_300_001),
+    };
     segments.push((
         Range {
             start: RAM_DISK,
-            len: 320 * PAGE,
+            len: pages * PAGE,
         },
-        noise(2, 1_300_001),
+        noise(2, bytes),
     ));
     if let Layout::Large(mebibytes) = layout {
         let range = Range {
@@ -55,7 +59,7 @@ pub(super) fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec
 pub(super) fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
     let mut regions: Vec<Range> = segments.iter().map(|(range, _)| *range).collect();
     match layout {
-        Layout::Three | Layout::Sixteen | Layout::Large(_) => (),
+        Layout::Three | Layout::Sixteen | Layout::Large(_) | Layout::Small => (),
         Layout::Gaps => {
             let gap = Range::default();
             regions = regions

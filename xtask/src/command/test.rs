@@ -13,10 +13,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValuesParser;
 use purgatory_tests::cases;
 
 use crate::{
-    boot::{self, Boot, Programs},
+    boot::{self, Boot, Programs, faults},
     build,
     host::{
         failure::Failure,
@@ -37,6 +38,14 @@ pub(crate) struct Options {
     /// Boot only this case (may be given more than once)
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
+    /// Boot only these scenarios, or all, with every instruction's faults
+    #[arg(
+        long,
+        value_name = "SCENARIO",
+        num_args = 0..,
+        value_parser = PossibleValuesParser::new(faults::names())
+    )]
+    faults: Option<Vec<String>>,
     /// Print the names of the boot cases
     #[arg(long)]
     list: bool,
@@ -56,10 +65,13 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         }
         return Ok(());
     }
-    let boots = select(&options.cases)?;
+    let everything = options.cases.is_empty() && options.faults.is_none();
+    let boots = match everything || !options.cases.is_empty() {
+        true => select(&options.cases)?,
+        false => Vec::new(),
+    };
     let blob = options.blob.as_deref().map(build::accept).transpose()?;
     setup.require(Task::Test)?;
-    let everything = options.cases.is_empty();
     let mut tally = Tally::default();
     if everything {
         tally += host_tests()?;
@@ -67,6 +79,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     if tally.failed == 0 {
         let programs = Programs::build(blob, setup)?;
         tally += boot_all(&boots, &programs)?;
+        if everything || options.faults.is_some() {
+            tally += fault_all(options, &programs)?;
+        }
     }
     if tally.failed == 0 && everything {
         tally += kernels::busybox::test(options.blob.as_deref())?;
@@ -197,6 +212,16 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs) -> Result<Tally> {
         failed: failed.len(),
         skipped,
     })
+}
+
+/// Boots with every instruction's faults.
+fn fault_all(options: &Options, programs: &Programs) -> Result<Tally> {
+    let built = build::default_folder().join("purgatory.ro");
+    let blob = options.blob.as_deref().unwrap_or(&built);
+    let linked = build::linked_beside(blob)
+        .with_context(|| format!("the linked program is not beside {}", blob.display()))?;
+    let scenarios = options.faults.as_deref().unwrap_or_default();
+    faults::test(programs, &linked, scenarios, PARALLEL)
 }
 
 #[cfg(test)]

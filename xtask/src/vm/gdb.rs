@@ -3,10 +3,10 @@
 //! Only what a test needs: memory, physical or through the page tables,
 //! registers, breakpoints, watchpoints, go and stop. Attaching stops the guest.
 //! It refuses to guess: every answer that is not the expected one is an error.
-use std::io::{BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -19,7 +19,37 @@ const CHUNK: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Register {
+    Rax = 0,
+    Rcx = 2,
+    Rdx = 3,
+    Rsp = 7,
+    R8 = 8,
+    R9 = 9,
+    R10 = 10,
+    R11 = 11,
     Rip = 16,
+    /// This and those behind it have 32 bits.
+    Rflags = 17,
+    Cs = 18,
+    Ss = 19,
+}
+
+impl Register {
+    const fn size(self) -> usize {
+        match self {
+            Self::Rflags | Self::Cs | Self::Ss => 4,
+            _ => 8,
+        }
+    }
+}
+
+/// What became of a guest that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Now {
+    Runs,
+    Stopped,
+    /// It is gone, and its QEMU with it.
+    Ended,
 }
 
 /// What a watchpoint waits for, as numbered by gdb's `Z` packets.
@@ -92,16 +122,18 @@ impl Debugger {
     pub(crate) fn register(&mut self, register: Register) -> Result<u64> {
         let number = register as usize;
         let bytes = decode(&self.command(&format!("p{number:x}"))?)?;
-        let bytes = bytes
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("{register:?} has no 8 bytes"))?;
-        Ok(u64::from_le_bytes(bytes))
+        let size = register.size();
+        ensure!(bytes.len() == size, "{register:?} has no {size} bytes");
+        let mut value = [0; 8];
+        value[..size].copy_from_slice(&bytes);
+        Ok(u64::from_le_bytes(value))
     }
 
     /// Changes one register.
     pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
         let number = register as usize;
-        self.accept(&format!("P{number:x}={}", hex(&value.to_le_bytes())))
+        let bytes = &value.to_le_bytes()[..register.size()];
+        self.accept(&format!("P{number:x}={}", hex(bytes)))
     }
 
     /// Stops the guest at each access to the 32-bit word at `address` (virtual).
@@ -141,6 +173,30 @@ impl Debugger {
         match answer.as_bytes().first() {
             Some(b'T' | b'S') => Ok(()),
             Some(b'W' | b'X') => bail!("QEMU ended while a breakpoint was awaited"),
+            _ => bail!("gdbstub said {answer:?}"),
+        }
+    }
+
+    /// Waits for a while until a running guest stops, or ends.
+    pub(crate) fn wait_for(&mut self, time: Duration) -> Result<Now> {
+        self.socket.get_ref().set_read_timeout(Some(time))?;
+        loop {
+            match self.socket.fill_buf() {
+                Ok([]) => return Ok(Now::Ended),
+                // That it runs was acknowledged.
+                Ok([b'+', ..]) => self.socket.consume(1),
+                Ok(_) => break,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(Now::Runs),
+                    ErrorKind::ConnectionReset => return Ok(Now::Ended),
+                    _ => return Err(error).context("reading from the gdbstub"),
+                },
+            }
+        }
+        let answer = self.receive()?;
+        match answer.as_bytes().first() {
+            Some(b'T' | b'S') => Ok(Now::Stopped),
+            Some(b'W' | b'X') => Ok(Now::Ended),
             _ => bail!("gdbstub said {answer:?}"),
         }
     }
@@ -195,7 +251,11 @@ impl Debugger {
             decode(str::from_utf8(&sum)?)? == [checksum(&payload)],
             "gdbstub sent a packet with a wrong checksum"
         );
-        self.socket.get_mut().write_all(b"+")?;
+        let acknowledged = self.socket.get_mut().write_all(b"+");
+        // A stub that says that it ends does not stay to hear it.
+        if !payload.starts_with(b"W") {
+            acknowledged?;
+        }
         Ok(String::from_utf8(payload)?)
     }
 
@@ -264,6 +324,37 @@ mod tests {
     fn reads_past_stops_that_nobody_waits_for() -> Result<()> {
         let (mut debugger, _stub) = debugger(b"$T05thread:01;#07$OK#9a")?;
         debugger.physical(true)
+    }
+
+    #[test]
+    fn registers_have_their_sizes() -> Result<()> {
+        let flags = Register::Rflags;
+        assert_eq!(debugger(b"$02060000#88")?.0.register(flags)?, 0x602);
+        assert!(
+            debugger(b"$02060000#88")?
+                .0
+                .register(Register::Rip)
+                .is_err()
+        );
+        let (mut debugger, mut stub) = debugger(b"$OK#9a")?;
+        debugger.set_register(flags, 0x602)?;
+        let mut sent = [0; 17];
+        stub.read_exact(&mut sent)?;
+        assert_eq!(&sent, b"$P11=02060000#c6+");
+        Ok(())
+    }
+
+    #[test]
+    fn tells_a_guest_that_runs_from_one_that_stopped_or_ended() -> Result<()> {
+        let soon = Duration::from_millis(10);
+        assert_eq!(debugger(b"+")?.0.wait_for(soon)?, Now::Runs);
+        assert_eq!(debugger(b"+$T05#b9")?.0.wait_for(soon)?, Now::Stopped);
+        assert_eq!(debugger(b"$W00#b7")?.0.wait_for(soon)?, Now::Ended);
+        assert!(debugger(b"$OK#9a")?.0.wait_for(soon).is_err());
+        let (mut debugger, stub) = debugger(b"+")?;
+        drop(stub);
+        assert_eq!(debugger.wait_for(soon)?, Now::Ended);
+        Ok(())
     }
 
     #[test]
