@@ -42,6 +42,12 @@ pub(super) const ROWS: &[Row] = &[
         "the next kernel was promised the IDTR of the first one",
     ),
     row(
+        "entry::exception",
+        "mov ",
+        Cost::Report,
+        "where a page fault cannot say where it was, that is what is reported",
+    ),
+    row(
         "features::restore",
         "mov cr4,",
         Cost::Found("cr4 0x220, not 0x20"),
@@ -60,8 +66,8 @@ pub(super) const ROWS: &[Row] = &[
         "what cannot be read is not written",
     ),
     row(
-        "features::clear_vectors",
-        "pxor ",
+        "sha256::clear_vectors",
+        "xorps ",
         Cost::Found("vector "),
         "what cannot be cleared stays as the backend left it",
     ),

@@ -68,7 +68,8 @@ pub(crate) static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
         verbose: true,
         ..cases::DEFAULTS
     };
-    let exception = row("exception-by-int-20");
+    let virtualization = row("exception-by-int-20");
+    let page_fault = row("exception-page-written");
     vec![
         Scenario::new("silent", silent, cases::DEFAULTS),
         Scenario::new(
@@ -126,7 +127,7 @@ pub(crate) static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
         Scenario::new(
             "refusal-resets",
             Case {
-                expect: Expect::Resets(Verdict::Mismatch.number(), Reset::Chipset),
+                expect: reset(Verdict::Mismatch, Reset::Chipset),
                 ..devices
             },
             Config {
@@ -140,7 +141,7 @@ pub(crate) static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
             "refusal-resets-otherwise",
             Case {
                 machine: "isapc",
-                expect: Expect::Resets(Verdict::Mismatch.number(), Reset::Keyboard),
+                expect: reset(Verdict::Mismatch, Reset::Keyboard),
                 ..refusal
             },
             Config {
@@ -154,16 +155,28 @@ pub(crate) static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
             Case {
                 devices: devices.devices,
                 uart: devices.uart,
-                expect: Expect::Resets(Verdict::Exception.number(), Reset::Chipset),
-                ..exception
+                expect: reset(Verdict::Exception, Reset::Chipset),
+                ..virtualization
             },
             Config {
-                backend: exception.config.map_or(0, |config| config.backend),
+                backend: virtualization.config.map_or(0, |config| config.backend),
                 ..every
             },
         ),
+        Scenario::new(
+            "page-fault",
+            Case {
+                expect: reset(Verdict::Exception, Reset::Chipset),
+                ..page_fault
+            },
+            page_fault.config.unwrap_or(cases::DEFAULTS),
+        ),
     ]
 });
+
+const fn reset(verdict: Verdict, by: Reset) -> Expect {
+    Expect::Resets(verdict.number(), by)
+}
 
 /// A row of the table of boots.
 fn row(name: &str) -> Case {

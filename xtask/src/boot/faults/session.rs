@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How long a boot may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 /// What faults so often is executed for ever.
 const FOR_EVER: u32 = 64;
 
