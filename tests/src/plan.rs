@@ -21,7 +21,7 @@ pub const CANARY: u64 = 0xc0de_cafe_f00d_d00d;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"PURGPLAN");
 
 /// The [flag](Plan::flags) to fill what a kernel may leave filled: vector registers,
-/// the direction flag. The others belong to the architectures.
+/// the direction flag, a breakpoint. The others belong to the architectures.
 pub const DIRTY: u64 = 4;
 
 /// Words for registers, more than any architecture has.

@@ -35,6 +35,9 @@ pub enum Regions {
     Empty,
     /// As [`Regions::Three`], and so many MiB of zeros.
     Large(u64),
+    /// As [`Regions::Three`], with a RAM disk of two pages: what is stopped at every
+    /// step hashes slowly.
+    Small,
 }
 
 /// First, middle or last.

@@ -57,7 +57,7 @@ impl Judge<'_> {
             suspects == wanted,
             "backends {suspects:#b} were caught, not {wanted:#b}"
         );
-        self.touched()?;
+        touched(self.machine, self.case, self.trace)?;
         if let Expect::Resets(_, by) = self.case.expect {
             self.reset(by)?;
         }
@@ -121,20 +121,6 @@ impl Judge<'_> {
             );
         }
         Ok(())
-    }
-
-    /// Holds the purgatory to the devices that it was given.
-    fn touched(&self) -> Result<()> {
-        let allowed = (self.machine.devices)(self.case, self.config());
-        let mut accesses = self.trace.accesses.iter();
-        let stray =
-            accesses.find(|access| !allowed.iter().any(|range| range.contains(&access.address)));
-        match stray {
-            None => Ok(()),
-            Some(access) => {
-                bail!("it touched a device that is none of its business: {access:x?}")
-            }
-        }
     }
 
     /// Compares how the machine was reset, and when.
@@ -244,6 +230,20 @@ impl Judge<'_> {
     }
 }
 
+/// Holds the purgatory to the devices that it was given.
+pub(super) fn touched(machine: &Machine, case: &Case, trace: &Trace) -> Result<()> {
+    let allowed = (machine.devices)(case, case.acting(&machine.defaults));
+    let mut accesses = trace.accesses.iter();
+    let stray =
+        accesses.find(|access| !allowed.iter().any(|range| range.contains(&access.address)));
+    match stray {
+        None => Ok(()),
+        Some(access) => {
+            bail!("it touched a device that is none of its business: {access:x?}")
+        }
+    }
+}
+
 /// Compares the figures of a verbose check with each other: a line a second
 /// after the first two, each with more bytes than the one before, and the rate.
 fn pace(said: &str) -> Result<()> {
@@ -290,7 +290,7 @@ fn pace(said: &str) -> Result<()> {
 }
 
 /// Turns the line ends of a serial line into those of a text.
-fn unfold(said: &str) -> Result<String> {
+pub(super) fn unfold(said: &str) -> Result<String> {
     let text = said.replace("\r\n", "\n");
     ensure!(
         !text.contains('\r') && text.matches('\n').count() == said.matches("\r\n").count(),

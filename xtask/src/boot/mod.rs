@@ -3,6 +3,7 @@
 
 mod acts;
 mod case;
+pub(crate) mod faults;
 mod golden;
 pub(crate) mod image;
 mod judge;
@@ -11,6 +12,7 @@ mod segments;
 mod trace;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -78,16 +80,8 @@ impl Boot<'_> {
     pub(crate) fn run(&self, programs: &Programs, limit: Duration) -> Result<String> {
         let case = self.case;
         let (image, prepared) = prepare(self, programs)?;
-        let (mut qemu, mut ram) = bare(&self.name(), limit, programs, case)?;
+        let (mut qemu, mut ram, traced) = equipped(&self.name(), limit, programs, case)?;
         let machine = programs.machine;
-        for (_, channel) in machine.serial {
-            qemu = qemu.serial(channel)?;
-        }
-        let traced = qemu.directory().join("devices.log");
-        qemu = qemu
-            .device(machine.debug, "debug")?
-            .args(trace::arguments(&traced))
-            .args(case.devices);
         output::manifest(qemu.directory(), &prepared.manifest)?;
         image.write(&qemu.directory().join("image"))?;
         // A guest that somebody waits for must not run before he is there.
@@ -113,6 +107,27 @@ impl Boot<'_> {
             .map_err(|error| run.failure(format!("{}: {error:#}", self.name())))?;
         run.text("talk")
     }
+}
+
+/// Describes the machine of a case: everything that it says is heard, and every
+/// device that it touches is on the trace.
+fn equipped(
+    name: &str,
+    limit: Duration,
+    programs: &Programs,
+    case: &Case,
+) -> Result<(Qemu, Ram, PathBuf)> {
+    let (mut qemu, ram) = bare(name, limit, programs, case)?;
+    let machine = programs.machine;
+    for (_, channel) in machine.serial {
+        qemu = qemu.serial(channel)?;
+    }
+    let traced = qemu.directory().join("devices.log");
+    qemu = qemu
+        .device(machine.debug, "debug")?
+        .args(trace::arguments(&traced))
+        .args(case.devices);
+    Ok((qemu, ram, traced))
 }
 
 /// What was seen of a boot.

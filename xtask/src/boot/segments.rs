@@ -26,12 +26,16 @@ pub(super) fn segments(map: &MemoryMap, regions: Regions, payload: &[u8]) -> Res
         noise(1, 5000),
     )];
     segments.push(flatten(payload)?);
+    let (pages, bytes) = match regions {
+        Regions::Small => (2, 5001),
+        _ => (320, 1_300_001),
+    };
     segments.push((
         Range {
             start: map.ram_disk,
-            len: 320 * PAGE,
+            len: pages * PAGE,
         },
-        noise(2, 1_300_001),
+        noise(2, bytes),
     ));
     if let Regions::Large(mebibytes) = regions {
         let range = Range {
@@ -54,7 +58,7 @@ pub(super) fn segments(map: &MemoryMap, regions: Regions, payload: &[u8]) -> Res
 pub(super) fn table(map: &MemoryMap, which: Regions, segments: &Segments) -> Vec<Range> {
     let mut regions: Vec<Range> = segments.0.iter().map(|(range, _)| *range).collect();
     match which {
-        Regions::Three | Regions::Sixteen | Regions::Large(_) => (),
+        Regions::Three | Regions::Sixteen | Regions::Large(_) | Regions::Small => (),
         Regions::Gaps => {
             let gap = Range::default();
             regions = regions

@@ -16,8 +16,8 @@ use clap::error::ContextKind;
 use serde_json::Value;
 
 use super::linux::ours;
-use crate::boot::Boot;
 use crate::boot::programs::Programs;
+use crate::boot::{Boot, faults};
 use crate::host::failure::Failure;
 use crate::host::needs::{C_COMPILER, FREESTANDING};
 use crate::host::options::Setup;
@@ -43,6 +43,14 @@ pub(crate) struct Options {
         value_parser = Name::of_a_boot()
     )]
     cases: Vec<String>,
+    /// Boot only these scenarios, or all, with every instruction's faults
+    #[arg(
+        long,
+        value_name = "SCENARIO",
+        num_args = 0..,
+        value_parser = PossibleValuesParser::new(faults::names())
+    )]
+    faults: Option<Vec<String>>,
     /// Print the names of the boot cases
     #[arg(long)]
     list: bool,
@@ -89,8 +97,10 @@ impl TypedValueParser for Name {
 /// Runs `cargo xtask test`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let machine = machine::of(setup.arch);
+    let everything = options.cases.is_empty() && options.faults.is_none();
+    let is_all = everything || options.list && options.cases.is_empty();
     let boots: Vec<_> = boot::all(machine)
-        .filter(|boot| options.cases.is_empty() || options.cases.contains(&boot.name()))
+        .filter(|boot| is_all || options.cases.contains(&boot.name()))
         .collect();
     if options.list {
         for boot in boots {
@@ -102,7 +112,6 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let blob = given.map(freestanding::accept).transpose()?;
     let needs = machine::all_needs(setup.arch).iter().chain(FREESTANDING);
     setup.require(needs.chain([&C_COMPILER]))?;
-    let everything = options.cases.is_empty();
     let mut tally = Tally::default();
     if everything {
         host_tests(&mut tally);
@@ -116,6 +125,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
                 shipped_bytes(&programs, &mut tally);
             }
             tally += boot_all(&boots, &programs, options.keep_going);
+            if everything || options.faults.is_some() {
+                fault_all(options, &programs, &mut tally);
+            }
         }
         Err(error) => {
             tally.test("the blob and the two test kernels build", || Err(error));
@@ -252,6 +264,24 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs, keep_going: bool) -> Tally 
         tally.skip(left, what);
     }
     tally
+}
+
+/// Boots with every instruction's faults.
+fn fault_all(options: &Options, programs: &Programs, tally: &mut Tally) {
+    if !programs.is_complete {
+        let lacks = programs.machine.best[1].name();
+        return tally.skip(1, format!("faults: this QEMU has no {lacks}"));
+    }
+    let built = freestanding::default_folder().join("purgatory.ro");
+    let blob = options.blob.as_deref().unwrap_or(&built);
+    let scenarios = options.faults.as_deref().unwrap_or_default();
+    let outcome = freestanding::linked_beside(blob, &programs.blob)
+        .with_context(|| format!("the linked program is not beside {}", blob.display()))
+        .and_then(|linked| faults::test(programs, &linked, scenarios, options.keep_going));
+    match outcome {
+        Ok(faults) => *tally += faults,
+        Err(error) => tally.test("faults", || Err(error)),
+    }
 }
 
 /// Runs what every test can afford: all on the usual kernel, a start elsewhere.

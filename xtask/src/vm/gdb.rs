@@ -3,10 +3,10 @@
 //! Only what a test needs: memory, physical or through the page tables,
 //! registers, breakpoints, watchpoints, go and stop. Attaching stops the guest.
 //! It refuses to guess: every answer that is not the expected one is an error.
-use std::io::{BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -14,6 +14,42 @@ use base16ct::lower::encode_string;
 
 /// Bytes in one memory packet: QEMU's packet limit is 4096 characters of hex.
 const CHUNK: usize = 1024;
+
+/// A register of x86-64, as numbered by QEMU's target description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Register {
+    Rax = 0,
+    Rcx = 2,
+    Rdx = 3,
+    Rsp = 7,
+    R8 = 8,
+    R9 = 9,
+    R10 = 10,
+    R11 = 11,
+    /// This and those behind it have 32 bits.
+    Rflags = 17,
+    Cs = 18,
+    Ss = 19,
+}
+
+impl Register {
+    const fn size(self) -> usize {
+        match self {
+            Self::Rflags | Self::Cs | Self::Ss => 4,
+            _ => 8,
+        }
+    }
+}
+
+/// What became of a guest that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Now {
+    Runs,
+    Stopped,
+    /// It is gone, and its QEMU with it.
+    Ended,
+}
 
 /// What a watchpoint waits for, as numbered by gdb's `Z` packets.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +134,22 @@ impl Debugger {
         self.accept(&format!("P{:x}={value}", self.pc))
     }
 
+    /// Reads one register.
+    pub(crate) fn register(&mut self, register: Register) -> Result<u64> {
+        let bytes = decode(&self.command(&format!("p{:x}", register as usize))?)?;
+        let size = register.size();
+        ensure!(bytes.len() == size, "{register:?} has no {size} bytes");
+        let mut value = [0; 8];
+        value[..size].copy_from_slice(&bytes);
+        Ok(u64::from_le_bytes(value))
+    }
+
+    /// Changes one register.
+    pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
+        let value = encode_string(&value.to_le_bytes()[..register.size()]);
+        self.accept(&format!("P{:x}={value}", register as usize))
+    }
+
     /// Stops the guest at each access to the 32-bit word at `address` (virtual).
     pub(crate) fn set_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
         self.accept(&format!("Z{},{address:x},4", watch as u8))
@@ -135,6 +187,33 @@ impl Debugger {
         match answer.as_bytes().first() {
             Some(b'T' | b'S') => Ok(()),
             Some(b'W' | b'X') => bail!("QEMU ended while a breakpoint was awaited"),
+            _ => bail!("gdbstub said {answer:?}"),
+        }
+    }
+
+    /// Waits for a while, within the deadline, until a running guest stops, or ends.
+    pub(crate) fn wait_for(&mut self, time: Duration) -> Result<Now> {
+        loop {
+            self.socket.get_ref().set_read_timeout(Some(time))?;
+            match self.socket.fill_buf() {
+                Ok([]) => return Ok(Now::Ended),
+                // That it runs was acknowledged.
+                Ok([b'+', ..]) => self.socket.consume(1),
+                Ok(_) => break,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock if Instant::now() < self.deadline => {
+                        return Ok(Now::Runs);
+                    }
+                    ErrorKind::WouldBlock => bail!("the guest still ran at the deadline"),
+                    ErrorKind::ConnectionReset => return Ok(Now::Ended),
+                    _ => return Err(error).context("reading from the gdbstub"),
+                },
+            }
+        }
+        let answer = self.receive()?;
+        match answer.as_bytes().first() {
+            Some(b'T' | b'S') => Ok(Now::Stopped),
+            Some(b'W' | b'X') => Ok(Now::Ended),
             _ => bail!("gdbstub said {answer:?}"),
         }
     }
@@ -189,7 +268,11 @@ impl Debugger {
             decode(str::from_utf8(&sum)?)? == [checksum(&payload)],
             "gdbstub sent a packet with a wrong checksum"
         );
-        self.socket.get_mut().write_all(b"+")?;
+        let acknowledged = self.socket.get_mut().write_all(b"+");
+        // A stub that says that it ends does not stay to hear it.
+        if !payload.starts_with(b"W") {
+            acknowledged?;
+        }
         Ok(String::from_utf8(payload)?)
     }
 
@@ -223,8 +306,6 @@ fn decode(hex: &str) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// A debugger whose stub has already said `answers`.
@@ -255,6 +336,37 @@ mod tests {
     fn reads_past_stops_that_nobody_waits_for() -> Result<()> {
         let (mut debugger, _stub) = debugger(b"$T05thread:01;#07$OK#9a")?;
         debugger.physical(true)
+    }
+
+    #[test]
+    fn registers_have_their_sizes() -> Result<()> {
+        let flags = Register::Rflags;
+        assert_eq!(debugger(b"$02060000#88")?.0.register(flags)?, 0x602);
+        let (mut short, _stub) = debugger(b"$02060000#88")?;
+        assert!(short.register(Register::Rax).is_err());
+        let (mut debugger, mut stub) = debugger(b"$OK#9a")?;
+        debugger.set_register(flags, 0x602)?;
+        let mut sent = [0; 17];
+        stub.read_exact(&mut sent)?;
+        assert_eq!(&sent, b"$P11=02060000#77+");
+        Ok(())
+    }
+
+    #[test]
+    fn tells_a_guest_that_runs_from_one_that_stopped_or_ended() -> Result<()> {
+        let soon = Duration::from_millis(10);
+        let (mut runs, _stub) = debugger(b"+")?;
+        assert_eq!(runs.wait_for(soon)?, Now::Runs);
+        let (mut stopped, _stub) = debugger(b"+$T05#b9")?;
+        assert_eq!(stopped.wait_for(soon)?, Now::Stopped);
+        let (mut ended, _stub) = debugger(b"$W00#b7")?;
+        assert_eq!(ended.wait_for(soon)?, Now::Ended);
+        let (mut wrong, _stub) = debugger(b"$OK#9a")?;
+        assert!(wrong.wait_for(soon).is_err());
+        let (mut gone, stub) = debugger(b"+")?;
+        drop(stub);
+        assert_eq!(gone.wait_for(soon)?, Now::Ended);
+        Ok(())
     }
 
     #[test]

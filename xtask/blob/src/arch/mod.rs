@@ -165,8 +165,12 @@ pub struct Kind {
 pub struct Instruction {
     /// Where it is.
     pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
     /// Its mnemonic, in lower case.
     pub name: String,
+    /// Mnemonic and operands, if it has a kind.
+    pub text: String,
     /// The index of its kind, if it has to be in its place.
     pub kind: Option<usize>,
 }

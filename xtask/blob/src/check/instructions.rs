@@ -7,9 +7,63 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, anyhow};
+
 use super::{Finding, Subject};
 use crate::arch::{Instructions, Kind};
+use crate::load::{File, Layout};
 use crate::symbols::Code;
+
+/// An instruction of our own blob that has to be in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is, from `purgatory_start`.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its mnemonic, in lower case.
+    pub name: String,
+    /// Its mnemonic and operands.
+    pub text: String,
+    /// Why it is looked at.
+    pub kind: &'static str,
+    /// The function that has it, demangled.
+    pub function: String,
+}
+
+/// Lists all of them, in the order of the code; the linked program of the same build
+/// names the functions.
+pub fn listed(blob: &[u8], linked: &[u8]) -> Result<Vec<Listed>> {
+    let file = File::parse(blob)?;
+    let subject = Subject {
+        bytes: blob,
+        linked: Some(linked),
+        layout: Layout::of(&file),
+        file,
+        kernels: Vec::new(),
+        addresses: Vec::new(),
+    };
+    let code = ours(&subject).map_err(|unnamed| match unnamed {
+        Unnamed::Absent(reason) | Unnamed::Other(reason) => anyhow!(reason),
+    })?;
+    let rule = &subject.file.arch.instructions;
+    let mut all = Vec::new();
+    for (function, start, bytes) in code.functions() {
+        for instruction in (rule.decode)(bytes, start) {
+            if let Some(kind) = instruction.kind {
+                all.push(Listed {
+                    offset: instruction.address,
+                    length: instruction.length,
+                    name: instruction.name,
+                    text: instruction.text,
+                    kind: rule.kinds[kind].name,
+                    function: function.to_owned(),
+                });
+            }
+        }
+    }
+    Ok(all)
+}
 
 pub(super) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
     let rule = &subject.file.arch.instructions;

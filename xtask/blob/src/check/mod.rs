@@ -22,6 +22,7 @@ use std::fmt;
 use crate::load::{File, Layout, LoadError, Series};
 use finding::Finding;
 pub use finding::Grade;
+pub use instructions::{Listed, listed};
 use promises::{LOADER, OWN, Promise};
 
 /// Where a purgatory has been seen or may be: the lowest place the loader

@@ -149,6 +149,10 @@ fn state(flags: u64) -> State {
         Dr0::write(MEMORY.ram_disk);
         // SAFETY: a breakpoint on 4 bytes that are read or written; nobody here does.
         unsafe { asm!("mov dr7, {}", in(reg) 0x000f_0403_u64) };
+    } else if flags & DIRTY != 0 {
+        Dr0::write(0);
+        // SAFETY: a breakpoint on address 0, where nothing runs.
+        unsafe { asm!("mov dr7, {}", in(reg) 0x401_u64) };
     }
     let mut open = Cr4::read() | Cr4Flags::OSFXSR;
     open.set(Cr4Flags::OSXSAVE, xsave);

@@ -1,7 +1,7 @@
 //! Which instructions have to be in their places, and where those are.
 
 use iced_x86::CpuidFeature::*;
-use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Mnemonic, Register};
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, FastFormatter, Mnemonic, Register};
 
 use crate::arch::{Instruction, Instructions, Kind};
 
@@ -115,10 +115,20 @@ const PLAIN: [CpuidFeature; 13] = [
 
 fn decode(code: &[u8], address: u64) -> Vec<Instruction> {
     let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
-    let instruction = |found: iced_x86::Instruction| Instruction {
-        address: found.ip(),
-        name: format!("{:?}", found.mnemonic()).to_lowercase(),
-        kind: kind(&found),
+    let mut formatter = FastFormatter::new();
+    let instruction = |found: iced_x86::Instruction| {
+        let kind = kind(&found);
+        let mut text = String::new();
+        if kind.is_some() {
+            formatter.format(&found, &mut text);
+        }
+        Instruction {
+            address: found.ip(),
+            length: found.len() as u64,
+            name: format!("{:?}", found.mnemonic()).to_lowercase(),
+            text,
+            kind,
+        }
     };
     decoder.into_iter().map(instruction).collect()
 }

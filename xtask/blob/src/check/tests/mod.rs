@@ -11,7 +11,7 @@ use object::elf::FileHeader64;
 use object::pod;
 use proptest::prelude::*;
 
-use super::{ADDRESSES, Grade, LOADER, OWN, Table, judge};
+use super::{ADDRESSES, Grade, LOADER, OWN, Table, judge, listed};
 use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
 use crate::load::{File, Series};
 use blobs::{patched, relocated};
@@ -89,6 +89,20 @@ fn instructions_are_judged_only_by_the_names_of_this_build() {
         let line = report.lines().find(|line| line.contains(title)).unwrap();
         assert!(line.starts_with(grade) && line.contains(says), "{line}");
     }
+}
+
+#[test]
+fn lists_the_instructions_that_the_check_counts() {
+    let blob = blobs::in_their_places();
+    let all = listed(&blob, &blob).unwrap();
+    let out = all.iter().find(|one| one.name == "out").unwrap();
+    assert_eq!((out.length, out.text.as_str()), (2, "out 0E9h,al"));
+    assert_eq!(out.kind, "port I/O");
+    assert_eq!(out.function, "purgatory::arch::x86_64::screen::show");
+    let count = format!("{} need a reason", all.len());
+    assert!(judged(&blob, &[]).to_string().contains(&count));
+    assert!(listed(&blob, &blobs::executes("nop")).is_err());
+    assert!(listed(b"text", &blob).is_err());
 }
 
 #[test]
