@@ -142,13 +142,16 @@ fn regions(backend: Usable) {
             ""
         });
         say!(" %u ", claim.index.into());
-        if let Some(memory) = claim.readable() {
+        // A backend that was confirmed may still fault: that costs a fingerprint.
+        let fingerprint = arch::guarded(|| {
             let mut hash = Sha256::new(backend);
-            hash.update(memory);
+            hash.update(claim.readable()?);
             let [first, ..] = hash.finish();
-            number(u64::from_be(first) >> 32, HEXADECIMAL, 8);
-        } else {
-            text("unreadable");
+            Some(u64::from_be(first) >> 32)
+        });
+        match fingerprint {
+            Some(Some(value)) => number(value, HEXADECIMAL, 8),
+            _ => text("unreadable"),
         }
     });
 }
