@@ -72,10 +72,7 @@ extern "C" fn run(damage: u64) -> ! {
             STATUS.conclude(Verdict::StackOverflow);
             report::overflowed();
         }
-        Err(refusal) => {
-            let confirmed = report::agree();
-            report::refused(refusal, if confirmed { backend } else { Usable::PORTABLE });
-        }
+        Err(refusal) => report::refused(refusal),
     }
     finish(Ending::Refusal)
 }
