@@ -22,8 +22,9 @@
 
 #include "blob.h"
 
-#if !defined(CONFIG_X86_64) || !defined(CONFIG_KEXEC_FILE)
-#error "only x86-64 kernels with CONFIG_KEXEC_FILE have a kexec_purgatory"
+#if !defined(CONFIG_X86_64) || !defined(CONFIG_KEXEC_FILE) || \
+	!defined(CONFIG_KPROBES) || !defined(CONFIG_KALLSYMS_ALL)
+#error "this takes an x86-64 kernel with CONFIG_KEXEC_FILE, CONFIG_KPROBES and CONFIG_KALLSYMS_ALL"
 #endif
 
 asm(".pushsection .init.data, \"aw\"\n\t"
@@ -181,7 +182,7 @@ static int __init replace(void)
 			return -EINTR;
 	}
 	if (error == -EBUSY)
-		pr_err("a kexec load is in flight and does not end: try again\n");
+		pr_err("a kexec load has had the lock for 10 s: try again\n");
 	else if (error)
 		pr_err("kexec_purgatory could not be replaced (%d) and is as it was\n", error);
 	return error;
