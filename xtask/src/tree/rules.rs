@@ -38,12 +38,13 @@ impl<'a> Code<'a> {
 
     /// Finds a function that has to be there.
     fn function(&self, name: &str) -> Result<Function<'_, 'a>, String> {
-        let file = self.file;
-        match function(&self.tokens, name) {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(format!("{file} defines no {name}")),
-            Err(why) => Err(format!("{file}: {why}")),
-        }
+        let found = self.optional(name)?;
+        found.ok_or_else(|| format!("{} defines no {name}", self.file))
+    }
+
+    /// Finds a function that need not be there.
+    fn optional(&self, name: &str) -> Result<Option<Function<'_, 'a>>, String> {
+        function(&self.tokens, name).map_err(|why| format!("{}: {why}", self.file))
     }
 
     fn told(&self, value: &str, line: usize) -> Result<Told, String> {
@@ -109,15 +110,19 @@ pub(super) fn symbols(tree: &Tree) -> Result<Told, String> {
 pub(super) fn segments(tree: &Tree) -> Result<Told, String> {
     let text = tree.text(SEGMENTS)?;
     let code = Code::new(SEGMENTS, &text);
-    let mut found = code.tokens.windows(4).filter(|window| {
+    let mut found = code.tokens.windows(4).enumerate().filter(|(_, window)| {
         window[0].is("#") && window[1].is("define") && window[2].is("KEXEC_SEGMENT_MAX")
     });
-    match (found.next(), found.next()) {
-        (Some([.., name, value]), None) if value.text.parse::<u32>().is_ok() => {
-            code.told(value.text, name.line)
-        }
-        (Some([.., name, _]), _) => code.untold(name.line, "gives KEXEC_SEGMENT_MAX no one number"),
-        _ => Err(format!("{SEGMENTS} defines no KEXEC_SEGMENT_MAX")),
+    let (Some((at, [.., name, value])), None) = (found.next(), found.next()) else {
+        return Err(format!("{SEGMENTS} does not define KEXEC_SEGMENT_MAX once"));
+    };
+    let ends = code
+        .tokens
+        .get(at + 4)
+        .is_none_or(|next| next.line > name.line);
+    match ends && value.text.parse::<u32>().is_ok() {
+        true => code.told(value.text, name.line),
+        false => code.untold(name.line, "gives KEXEC_SEGMENT_MAX no number"),
     }
 }
 
@@ -214,7 +219,7 @@ pub(super) fn relocations(tree: &Tree) -> Result<Told, String> {
 pub(super) fn cma(tree: &Tree) -> Result<Told, String> {
     let text = tree.text(CORE)?;
     let code = Code::new(CORE, &text);
-    if let Ok(found) = code.function("kimage_load_cma_segment") {
+    if let Some(found) = code.optional("kimage_load_cma_segment")? {
         return code.told(NO_YES[1], found.line);
     }
     let load = code.function("kimage_load_segment")?;
@@ -347,7 +352,7 @@ pub(super) fn flags(tree: &Tree) -> Result<Told, String> {
 pub(super) fn strings(tree: &Tree) -> Result<Told, String> {
     let text = tree.text(CONFDATA)?;
     let code = Code::new(CONFDATA, &text);
-    if let Ok(printer) = code.function("print_symbol_for_autoconf") {
+    if let Some(printer) = code.optional("print_symbol_for_autoconf")? {
         let word = |name: &str| printer.body.iter().find(|token| token.is(name));
         return match (word("false"), word("true")) {
             (Some(token), None) => code.told("plain", token.line),

@@ -126,11 +126,25 @@ const TURNS: &[Turn] = &[
         Err("hashes in another way"),
     ),
     (
+        "cma",
+        CORE,
+        "/* kimage_load_cma_segment() { */",
+        "int kimage_load_cma_segment(void) { } int kimage_load_cma_segment(int a) { }",
+        Err("kimage_load_cma_segment is defined twice"),
+    ),
+    (
+        "segments",
+        "include/uapi/linux/kexec.h",
+        "16",
+        "16 * 2",
+        Err("kexec.h:1 gives KEXEC_SEGMENT_MAX no number"),
+    ),
+    (
         "segments",
         "include/uapi/linux/kexec.h",
         "16",
         "(8 * 2)",
-        Err("gives KEXEC_SEGMENT_MAX no one number"),
+        Err("gives KEXEC_SEGMENT_MAX no number"),
     ),
     (
         "relocations",
