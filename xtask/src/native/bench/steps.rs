@@ -27,12 +27,12 @@ use crate::vm::run::Run;
 /// How long one count may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Where sixteen pages lie that nobody else uses.
+/// Where pages lie that nobody else uses.
 const PAGES: u64 = 0x0600_0000;
 const BYTES: u64 = 16 * PAGE;
 
-/// Processors of QEMU, one for each backend.
-const PROCESSORS: [&str; 3] = ["max", "max,-sha-ni", "qemu64"];
+/// Processors of QEMU, one for each backend that one selects.
+const PROCESSORS: [&str; 2] = ["max", "max,-sha-ni"];
 
 /// What one processor executed.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,7 @@ struct Stepped<'a> {
     debugger: Debugger,
     loaded: Loaded<'a>,
     next: u64,
+    parameters: u64,
     // Ends QEMU, then its memory.
     _run: Run,
     _ram: Ram,
@@ -117,6 +118,7 @@ impl<'a> Stepped<'a> {
         let mut guest = Self {
             debugger: run.debugger()?,
             next: plan.registers[registers.index(registers.entry)],
+            parameters: plan.registers[registers.index(registers.parameters)],
             loaded,
             _run: run,
             _ram: ram,
@@ -137,17 +139,21 @@ impl<'a> Stepped<'a> {
         self.debugger.clear_breakpoint(address)
     }
 
-    /// Describes the pages and their digest to the blob, as a loader does.
+    /// Describes the pages and their digest to the blob, as a loader does: the
+    /// one that it jumps to, the one that it hands over, and fourteen more.
     fn describe_pages(&mut self) -> Result<()> {
-        let bytes = self.debugger.read(PAGES, BYTES as usize)?;
-        let table: Vec<u8> = (0..16)
-            .flat_map(|page| [PAGES + page * PAGE, PAGE])
-            .flat_map(u64::to_le_bytes)
-            .collect();
+        let led_to = [self.next, self.parameters].map(|address| address & !(PAGE - 1));
+        let more = (0..14).map(|page| PAGES + page * PAGE);
+        let mut table = Vec::new();
+        let mut digest = Sha256::new();
+        for page in led_to.into_iter().chain(more) {
+            table.extend([page, PAGE].into_iter().flat_map(u64::to_le_bytes));
+            digest.update(self.debugger.read(page, PAGE as usize)?);
+        }
         let regions = self.loaded.symbol_address("purgatory_sha_regions")?;
         self.debugger.write(regions, &table)?;
-        let digest = self.loaded.symbol_address("purgatory_sha256_digest")?;
-        self.debugger.write(digest, &Sha256::digest(&bytes))
+        let expected = self.loaded.symbol_address("purgatory_sha256_digest")?;
+        self.debugger.write(expected, &digest.finalize())
     }
 
     /// Steps into the next kernel; returns instructions and iterations.
