@@ -8,6 +8,7 @@ pub(crate) mod image;
 mod judge;
 pub(crate) mod programs;
 mod segments;
+pub(crate) mod space;
 mod trace;
 
 use std::fs;
