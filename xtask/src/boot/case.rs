@@ -15,9 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Boot;
 use super::golden::Facts;
-use super::image::{Image, Space, page_up};
+use super::image::Image;
 use super::programs::Programs;
 use super::segments::{Segments, segments, table};
+use super::space::{Space, page_up};
 
 /// Where to look at the purgatory while it runs, and what it may have to say.
 pub(crate) struct Prepared {

@@ -12,7 +12,7 @@ use purgatory_tests::plan::exit;
 use super::case::Prepared;
 use super::golden::Facts;
 use super::trace::Trace;
-use super::{Ended, Observed, golden};
+use super::{Observed, golden};
 use crate::machine::Machine;
 use crate::vm::ram::Ram;
 use crate::vm::run::Run;
@@ -76,29 +76,30 @@ impl Judge<'_> {
 
     fn ending(&self, verdict: Verdict, talk: &str) -> Result<()> {
         let ran = talk.contains("payload:");
-        match (self.case.expect, &self.observed.ended) {
-            (Expect::Boots, Ended::Exit(Some(code), _)) => {
-                ensure!(
-                    code.cast_unsigned() == (self.machine.exit_code)(exit::PASSED)
-                        && talk.ends_with("payload: all checks held\n"),
-                    "the second kernel found something wrong (exit code {code})"
-                );
+        let exit = self.observed.ended.as_ref();
+        let code = exit.and_then(|exit| exit.code);
+        let reason = exit.and_then(|exit| exit.reason.as_deref());
+        match (self.case.expect, code) {
+            (Expect::Boots, None) if exit.is_none() => {
+                bail!("the purgatory stopped: {}", verdict.words())
             }
-            (Expect::Boots, Ended::Stopped) => bail!("the purgatory stopped: {}", verdict.words()),
+            (Expect::Boots, Some(code)) => ensure!(
+                code.cast_unsigned() == (self.machine.exit_code)(exit::PASSED)
+                    && talk.ends_with("payload: all checks held\n"),
+                "the second kernel found something wrong (exit code {code})"
+            ),
             (Expect::Refuses(_) | Expect::Resets(..), _) if ran => {
                 bail!("the second kernel ran; the purgatory should have refused")
             }
-            (Expect::Refuses(wanted), Ended::Stopped) => {
+            (Expect::Resets(..), None) if exit.is_none() => bail!("the machine halted; no reset"),
+            (Expect::Refuses(wanted), None) if exit.is_none() => {
                 ensure!(verdict == wanted, "verdict {verdict:?}, not {wanted:?}");
             }
-            (Expect::Resets(wanted, _), Ended::Exit(Some(0), Some(reason))) => {
-                ensure!(reason == "guest-reset", "QEMU ended for {reason}");
+            (Expect::Resets(wanted, _), Some(0)) => {
+                ensure!(reason == Some("guest-reset"), "QEMU ended for {reason:?}");
                 ensure!(verdict == wanted, "verdict {verdict:?}, not {wanted:?}");
             }
-            (Expect::Resets(..), Ended::Stopped) => bail!("the machine halted; no reset"),
-            (_, Ended::Exit(code, reason)) => {
-                bail!("QEMU ended with code {code:?}, reason {reason:?}")
-            }
+            (_, code) => bail!("QEMU ended with code {code:?}, reason {reason:?}"),
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ pub(crate) mod image;
 mod judge;
 pub(crate) mod programs;
 mod segments;
+pub(crate) mod space;
 mod trace;
 
 use std::fs;
@@ -19,8 +20,7 @@ use anyhow::Result;
 use blob::get;
 use blob::status::Record;
 use purgatory::status::{Phase, Status, Verdict};
-use purgatory_tests::cases;
-use purgatory_tests::cases::{Case, Console, Expect};
+use purgatory_tests::cases::{self, Case, Console, Expect};
 use serde_json::json;
 
 pub(crate) use case::prepare;
@@ -29,7 +29,7 @@ use crate::host::output;
 use crate::machine::Machine;
 use crate::vm::qemu::Qemu;
 use crate::vm::ram::Ram;
-use crate::vm::run::Run;
+use crate::vm::run::{Exit, Run};
 use case::Prepared;
 use programs::Programs;
 
@@ -132,7 +132,8 @@ fn equipped(
 
 /// What was seen of a boot.
 struct Observed {
-    ended: Ended,
+    /// How QEMU ended, unless the purgatory stopped the machine.
+    ended: Option<Exit>,
     /// What an 8250 in memory was told.
     memory: String,
     /// What stands on the screen.
@@ -164,13 +165,12 @@ fn observe(
     }
     // QEMU may hang when a monitor asks it something while it ends.
     let ended = if let Expect::Resets(..) = case.expect {
-        let exit = run.wait_exit()?;
-        Ended::Exit(exit.code, exit.reason)
+        Some(run.wait_exit()?)
     } else {
         watch(run, ram, prepared.status)?
     };
     let mut screen = String::new();
-    if let Ended::Stopped = ended {
+    if ended.is_none() {
         if heard(Console::Screen) {
             screen = read_screen(run, machine.screen)?;
         }
@@ -226,26 +226,18 @@ pub(crate) fn bare(
     Ok((qemu, ram))
 }
 
-/// How a boot ended.
-enum Ended {
-    /// QEMU ended with this code, for this reason.
-    Exit(Option<i32>, Option<String>),
-    /// The purgatory stopped the machine.
-    Stopped,
-}
-
 /// Waits until QEMU ends or the purgatory's own record says that it stopped.
-fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Ended> {
+fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<Exit>> {
     loop {
         if let Some(exit) = run.wait_exit_for(LOOK)? {
-            return Ok(Ended::Exit(exit.code, exit.reason));
+            return Ok(Some(exit));
         }
         match stopped(run, ram, status) {
             Ok(None) => (),
-            Ok(Some(_)) => return Ok(Ended::Stopped),
+            Ok(Some(_)) => return Ok(None),
             // QEMU may have ended just now, and its monitor with it.
             Err(error) => match run.wait_exit_for(AFTER)? {
-                Some(exit) => return Ok(Ended::Exit(exit.code, exit.reason)),
+                Some(exit) => return Ok(Some(exit)),
                 None => return Err(error),
             },
         }

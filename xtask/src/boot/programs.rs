@@ -10,8 +10,7 @@ use purgatory::abi::Backend;
 use crate::freestanding::{accept, blob, compile, default_folder};
 use crate::host::options::Setup;
 use crate::host::progress;
-use crate::machine;
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 
 /// The blob and the two test kernels, and the machine for them.
 pub(crate) struct Programs {

@@ -11,7 +11,7 @@ use purgatory_tests::arch::MemoryMap;
 use purgatory_tests::cases::Regions;
 use purgatory_tests::plan::{Flip, Range};
 
-use super::image::page_up;
+use super::space::page_up;
 
 /// Ranges of memory, each with its first bytes; zeros follow.
 pub(super) struct Segments(pub(super) Vec<(Range, Vec<u8>)>);

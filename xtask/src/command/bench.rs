@@ -11,10 +11,9 @@ use crate::host::failure::{Failure, usage};
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::host::paths::target_directory;
-use crate::native::bench;
-use crate::native::bench::Plan;
 use crate::native::bench::openssl::OpenSsl;
 use crate::native::bench::result::JUDGED;
+use crate::native::bench::{self, Plan};
 use crate::{freestanding, machine};
 
 /// Options of `cargo xtask bench`.

@@ -15,8 +15,7 @@ use crate::boot::programs::Programs;
 use crate::host::failure::read;
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
-use crate::kernels::direct;
-use crate::kernels::direct::Linux;
+use crate::kernels::direct::{self, Linux};
 use crate::{freestanding, machine};
 
 /// Options of `cargo xtask boot`.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::linux::ours;
 use crate::boot::programs::Programs;
 use crate::boot::{Boot, faults};
-use crate::host::failure::Failure;
+use crate::host::failure::{Failure, usage};
 use crate::host::needs::{C_COMPILER, FREESTANDING};
 use crate::host::options::Setup;
 use crate::host::paths::root;
@@ -97,17 +97,19 @@ impl TypedValueParser for Name {
 /// Runs `cargo xtask test`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let machine = machine::of(setup.arch);
-    let everything = options.cases.is_empty() && options.faults.is_none();
-    let is_all = everything || options.list && options.cases.is_empty();
-    let boots: Vec<_> = boot::all(machine)
-        .filter(|boot| is_all || options.cases.contains(&boot.name()))
-        .collect();
+    let mut boots: Vec<_> = boot::all(machine).collect();
     if options.list {
         for boot in boots {
             println!("{}", boot.name());
         }
         return Ok(());
     }
+    let is_one = |name: &&String| boots.iter().any(|boot| boot.name() == **name);
+    if let Some(other) = options.cases.iter().find(|name| !is_one(name)) {
+        return Err(usage(format!("{other} is no boot of {}", setup.arch)));
+    }
+    let everything = options.cases.is_empty() && options.faults.is_none();
+    boots.retain(|boot| everything || options.cases.contains(&boot.name()));
     let given = options.blob.as_deref();
     let blob = given.map(freestanding::accept).transpose()?;
     let needs = machine::all_needs(setup.arch).iter().chain(FREESTANDING);
@@ -303,6 +305,9 @@ fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
             Ok(kernel) => plan.push((kernel, scenario)),
             Err(error) => tally.test(&name, || Err(error)),
         }
+    }
+    if plan.is_empty() {
+        return;
     }
     let ours = ours(options.blob.as_deref(), setup).context("the blob for real kernels");
     let records = ours.and_then(|ours| prove(setup.arch, &plan, &[ours], false));

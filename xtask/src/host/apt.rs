@@ -5,8 +5,7 @@
 //! in private lists under `target/`. What comes from there is verified with Debian's
 //! keys, or does not come.
 
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

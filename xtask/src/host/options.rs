@@ -3,8 +3,7 @@
 use blob::arch::Arch;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::toolchain;
-use super::toolchain::{Core, Toolchain};
+use super::toolchain::{self, Core, Toolchain};
 
 /// What is to be built, and from what.
 #[derive(Clone, Copy, clap::Args)]

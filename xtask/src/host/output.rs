@@ -14,8 +14,7 @@ use std::sync::OnceLock;
 use std::{fmt, fs, io};
 
 use anyhow::{Context as _, Result};
-use blob::manifest;
-use blob::manifest::Manifest;
+use blob::manifest::{self, Manifest};
 use tempfile::Builder;
 
 /// Why the first line of those that were lost did not get out.

@@ -73,7 +73,7 @@ impl Compiler {
     fn has(&self, core: Core, arch: Arch) -> bool {
         let library = self.sysroot.join("lib/rustlib");
         match core {
-            Core::Prebuilt => has_core(&library.join(arch.target).join("lib")),
+            Core::Prebuilt => has_library(&library.join(arch.target).join("lib"), "libcore-"),
             Core::Source => library.join("src/rust/library/core/src/lib.rs").exists(),
         }
     }
@@ -101,6 +101,15 @@ pub(crate) fn find_clippy(arch: Arch, wanted: Option<Core>) -> Result<(PathBuf, 
         choose(&compilers, arch, wanted).context("among the compilers that have a clippy")?;
     let toolchain = toolchain(arch, wanted, core, compiler, lld)?;
     Ok((compiler.clippy(), toolchain))
+}
+
+/// Finds a compiler that has `std` for a host: its cargo, and itself.
+pub(crate) fn find_std(target: &str) -> Option<(PathBuf, PathBuf)> {
+    let library = |compiler: &Compiler| compiler.sysroot.join("lib/rustlib").join(target);
+    let found = compilers()
+        .into_iter()
+        .find(|compiler| has_library(&library(compiler).join("lib"), "libstd-"));
+    found.map(|compiler| (compiler.cargo, compiler.rustc))
 }
 
 fn toolchain(
@@ -243,11 +252,10 @@ pub(crate) fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-fn has_core(folder: &Path) -> bool {
+fn has_library(folder: &Path, name: &str) -> bool {
     folder.read_dir().is_ok_and(|mut files| {
-        files.any(|file| {
-            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
-        })
+        files
+            .any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with(name)))
     })
 }
 

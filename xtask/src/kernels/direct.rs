@@ -14,8 +14,9 @@ use purgatory_tests::plan::Range;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::header::{BootParams, E820, START, SetupHeader, halves};
-use crate::boot::image::{Image, Space, page_up};
+use crate::boot::image::Image;
 use crate::boot::programs::Programs;
+use crate::boot::space::{Space, page_up};
 use crate::boot::{bare, stopped};
 use crate::host::failure::{read, usage};
 use crate::host::output;

@@ -1,7 +1,6 @@
 //! Fetches Debian's kernels through apt, beside the system's own set-up.
 
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

@@ -4,6 +4,7 @@ pub(crate) mod busybox;
 mod corrupt;
 pub(crate) mod direct;
 mod fetch;
+mod hanging;
 mod header;
 mod initramfs;
 pub(crate) mod kernel;

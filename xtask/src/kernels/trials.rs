@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
+use super::hanging::bzimage;
 use crate::host::process::this_program;
 
 /// A name, and what fails if it does not hold of a blob.
@@ -33,7 +34,7 @@ pub(crate) const ALL: [Trial; 3] = [
 fn boot(blob: Option<&Path>, options: &[&str], code: i32, says: &[&str]) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let kernel = folder.path().join("linux");
-    fs::write(&kernel, bzimage())?;
+    fs::write(&kernel, bzimage(0x20f))?;
     let mut command = this_program();
     command
         .arg("boot")
@@ -52,21 +53,4 @@ fn boot(blob: Option<&Path>, options: &[&str], code: i32, says: &[&str]) -> Resu
         output.status
     );
     Ok(())
-}
-
-/// A bzImage whose 64-bit entry point jumps to itself.
-fn bzimage() -> Vec<u8> {
-    let mut file = vec![0; 0x800];
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0x1f1, &[1]); // setup_sects
-    put(0x1fe, &[0x55, 0xaa]);
-    put(0x201, &[0x66]); // the header ends at 0x268
-    put(0x202, b"HdrS");
-    put(0x206, &0x20f_u16.to_le_bytes());
-    put(0x211, &[1]); // loadflags: high
-    put(0x230, &0x20_0000_u32.to_le_bytes()); // kernel_alignment
-    put(0x236, &[3]); // xloadflags: a 64-bit entry point, above 4 GiB too
-    put(0x238, &255_u32.to_le_bytes()); // cmdline_size
-    put(0x600, b"\xeb\xfe");
-    file
 }

@@ -1,8 +1,7 @@
 //! Takes a bzImage apart: the compressed payload is the vmlinux, which QEMU can start
 //! by its PVH note.
 
-use std::io;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
+use blob::config::COM_PORTS;
 use purgatory::abi::Backend;
-use purgatory_tests::arch::x86_64 as tests;
+use purgatory_tests::arch::x86_64 as guests;
 use purgatory_tests::arch::x86_64::{DEFAULTS, EXIT_PORT, MEMORY, PAYLOAD, STATES, TALK_PORT};
 use purgatory_tests::cases::{Case, Config, Console, Expect, Reset, Verdict};
 use purgatory_tests::plan;
@@ -43,10 +44,10 @@ pub(super) static MACHINE: Machine = Machine {
     ram,
     firmware: MIB,
     serial: &[
-        (0x3f8, "com1"),
-        (0x2f8, "com2"),
-        (0x3e8, "com3"),
-        (0x2e8, "com4"),
+        (COM_PORTS[0] as u64, "com1"),
+        (COM_PORTS[1] as u64, "com2"),
+        (COM_PORTS[2] as u64, "com3"),
+        (COM_PORTS[3] as u64, "com4"),
     ],
     debug: "isa-debugcon,iobase=0xe9",
     debug_address: DEBUG,
@@ -57,10 +58,10 @@ pub(super) static MACHINE: Machine = Machine {
     talk: || format!("isa-debugcon,iobase={TALK_PORT:#x}"),
     talk_address: TALK_PORT as u64,
     exit: || format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"),
-    exit_code: tests::exit_code,
+    exit_code: guests::exit_code,
     stack: "rsp",
     info: "rdi",
-    cases: tests::cases::CASES,
+    cases: guests::cases::CASES,
     states: &STATES,
     defaults: DEFAULTS,
     devices,
@@ -141,4 +142,22 @@ fn reset(accesses: &[Access], shut_down: bool) -> Result<(Reset, Access)> {
     };
     let first = written(CHIPSET_RESET).next().context("no reset")?;
     Ok((way, *first))
+}
+
+#[cfg(test)]
+mod tests {
+    use blob::arch::Arch;
+
+    use super::guests;
+
+    /// The payload names them itself: it has no library of the host's.
+    #[test]
+    fn the_payload_stores_the_registers_of_the_image() {
+        let (image, entry) = Arch::X86_64
+            .registers
+            .names
+            .split_at(guests::REGISTERS.len());
+        assert_eq!(image, guests::REGISTERS);
+        assert_eq!(entry, [Arch::X86_64.registers.entry]);
+    }
 }

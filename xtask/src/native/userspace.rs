@@ -7,12 +7,13 @@
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::{env, mem, ptr, slice};
+use std::{env, mem};
 
 use anyhow::{Context, Result, ensure};
+use memmap2::MmapMut;
 use purgatory::abi::{Backend, Region, Regions};
 use purgatory::status::Status;
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{MprotectFlags, mprotect};
 
 use super::arch;
 use blob::load::{self, File, Loaded, Series};
@@ -30,8 +31,12 @@ pub(crate) struct Ours {
 impl Ours {
     /// Loads the blob.
     pub(crate) fn load(file: &[u8]) -> Result<Self> {
-        let (blob, loaded) = Placed::load(file)?;
-        let function = blob.inside(loaded.symbol_address("purgatory_verify")?, 1)?;
+        let (mut blob, loaded) = Placed::load(file)?;
+        let function = inside(
+            &mut blob.memory,
+            loaded.symbol_address("purgatory_verify")?,
+            1,
+        )?;
         // SAFETY: the blob exports this function with this signature (purgatory.h).
         let verify = unsafe {
             mem::transmute::<NonNull<c_void>, extern "C" fn(u32) -> u32>(function.cast())
@@ -43,7 +48,8 @@ impl Ours {
             "its purgatory_status is not {} bytes",
             size_of::<Status>()
         );
-        let status = blob.inside(
+        let status = inside(
+            &mut blob.memory,
             loaded.symbol_address("purgatory_status")?,
             size_of::<Status>(),
         )?;
@@ -104,8 +110,8 @@ pub(crate) struct Stock {
 impl Stock {
     /// Loads the purgatory that was taken out of a kernel.
     pub(crate) fn load(file: &[u8]) -> Result<Self> {
-        let (blob, loaded) = Placed::load(file)?;
-        let function = blob.inside(loaded.symbol_address("purgatory")?, 1)?;
+        let (mut blob, loaded) = Placed::load(file)?;
+        let function = inside(&mut blob.memory, loaded.symbol_address("purgatory")?, 1)?;
         // SAFETY: `void purgatory(void)`, arch/x86/purgatory/purgatory.c.
         let check = unsafe { mem::transmute::<NonNull<c_void>, extern "C" fn()>(function.cast()) };
         Ok(Self { blob, check })
@@ -126,7 +132,7 @@ impl Stock {
 
 /// A loaded blob and the tables that its loader fills.
 struct Placed {
-    memory: Mapped,
+    memory: MmapMut,
     regions: NonNull<Regions>,
     digest: NonNull<Digest>,
 }
@@ -139,15 +145,22 @@ impl Placed {
             "a blob for {arch}, and this processor is {here}"
         );
         let size = load::size(file)?;
-        let mut memory = Mapped::map(usize::try_from(size)?)?;
-        let mut loaded = Loaded::place(file, memory.start.addr().get() as u64, Series::V7_2)?;
+        let mut memory = MmapMut::map_anon(usize::try_from(size)?)?;
+        let start = memory.as_mut_ptr().cast();
+        let access = MprotectFlags::READ | MprotectFlags::WRITE | MprotectFlags::EXEC;
+        // SAFETY: all of a mapping of our own; it stays readable and writable.
+        unsafe { mprotect(start, memory.len(), access) }.context(
+            "cannot map memory that is writable and executable, as a purgatory's is: \
+             does a security policy forbid it (SELinux execmem, PaX MPROTECT)?",
+        )?;
+        let mut loaded = Loaded::place(file, start.addr() as u64, Series::V7_2)?;
         // Checks their sizes; the addresses stay good for every later message.
         loaded.set_symbol("purgatory_sha_regions", &[0; size_of::<Regions>()])?;
         loaded.set_symbol("purgatory_sha256_digest", &[0; size_of::<Digest>()])?;
-        memory.bytes_mut()[..loaded.buf.len()].copy_from_slice(&loaded.buf);
-        let place = |name, size| {
+        memory[..loaded.buf.len()].copy_from_slice(&loaded.buf);
+        let mut place = |name, size| {
             let address = loaded.symbol_address(name)?;
-            memory.inside(address, size)
+            inside(&mut memory, address, size)
         };
         let regions = place("purgatory_sha_regions", size_of::<Regions>())?.cast();
         let digest = place("purgatory_sha256_digest", size_of::<Digest>())?.cast();
@@ -158,10 +171,6 @@ impl Placed {
             digest,
         };
         Ok((placed, loaded))
-    }
-
-    fn inside(&self, address: u64, size: usize) -> Result<NonNull<u8>> {
-        self.memory.inside(address, size)
     }
 
     fn describe(&mut self, pieces: &[&[u8]], expected: &Digest) -> Result<()> {
@@ -187,47 +196,13 @@ impl Placed {
     }
 }
 
-/// Memory to write and to execute, zeroed at first, unmapped when dropped.
-struct Mapped {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-impl Mapped {
-    fn map(len: usize) -> Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE | ProtFlags::EXEC;
-        // SAFETY: a new mapping, where the kernel has room: it touches no other.
-        let start = unsafe { mmap_anonymous(ptr::null_mut(), len, protection, MapFlags::PRIVATE) };
-        let start = start.context(
-            "cannot map memory that is writable and executable, as a purgatory's is: \
-             does a security policy forbid it (SELinux execmem, PaX MPROTECT)?",
-        )?;
-        let start = NonNull::new(start.cast()).context("memory mapped at address 0")?;
-        Ok(Self { start, len })
-    }
-
-    /// Points at `size` bytes from `address` on.
-    fn inside(&self, address: u64, size: usize) -> Result<NonNull<u8>> {
-        let offset = usize::try_from(address)?.checked_sub(self.start.addr().get());
-        let offset = offset
-            .filter(|&offset| offset < self.len && size <= self.len - offset)
-            .with_context(|| format!("{address:#x} is outside of the blob"))?;
-        // SAFETY: at most `len` bytes on, by the check above.
-        Ok(unsafe { self.start.add(offset) })
-    }
-
-    /// Returns all bytes.
-    const fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `len` writable bytes, zeroed by the kernel, borrowed from `self`.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `map`; whatever points there borrows `self` or is
-        // dropped with it.
-        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-        unmapped.expect("a whole mapping can be unmapped");
-    }
+/// Points at `size` bytes of a loaded blob, from `address` on.
+fn inside(memory: &mut MmapMut, address: u64, size: usize) -> Result<NonNull<u8>> {
+    let start = memory.as_mut_ptr();
+    let offset = usize::try_from(address)?.checked_sub(start.addr());
+    let offset = offset
+        .filter(|&offset| offset < memory.len() && size <= memory.len() - offset)
+        .with_context(|| format!("{address:#x} is outside of the blob"))?;
+    // SAFETY: at most as many bytes on as there are, by the check above.
+    NonNull::new(unsafe { start.add(offset) }).context("memory mapped at address 0")
 }

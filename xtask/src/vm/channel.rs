@@ -4,8 +4,7 @@
 //! at once, notes the moment of each arrival and writes the log. (QEMU's own
 //! `logfile` repeats a byte whenever its socket was full.) It refuses to
 //! interpret.
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;

@@ -6,10 +6,8 @@
 //! It does not judge: what a guest should have said is the caller's business.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fmt::{Display, Write as _};
-use std::fs;
-use std::fs::File;
+use std::fmt::{self, Display, Write as _};
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};

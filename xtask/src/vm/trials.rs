@@ -1,8 +1,7 @@
 //! The runner on trial, against machines of its own: what no unit test can see,
 //! because it takes a QEMU.
 
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};

@@ -1,8 +1,7 @@
 //! The loader's last change to the bytes: relocations, by the rules of
 //! `kexec_apply_relocations` and `arch_kexec_apply_relocations_add`.
 
-use object::elf;
-use object::elf::SymbolSection;
+use object::elf::{self, SymbolSection};
 
 use super::{LoadError, Loaded, Relocation, Section, Symbol};
 

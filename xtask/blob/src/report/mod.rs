@@ -9,8 +9,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::arch::Arch;
 use crate::manifest::Manifest;

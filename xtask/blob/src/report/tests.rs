@@ -88,57 +88,49 @@ fn noise_does_not_matter() {
 #[test]
 fn any_difference_from_the_list_is_named() {
     let log = &sample(SAMPLES[0].0);
-    let cases: [(String, &str); 10] = [
-        (
-            log.replace("0x1000000 0x5000", "0x1001000 0x5000"),
-            "Table changed: region 1 (kernel) at 0x1000000, 0x5000 bytes is now at 0x1001000",
-        ),
-        (
-            log.replace("0x1000000 0x5000", "0x1000000 0x6000"),
-            "Table changed: region 1 (kernel) at 0x1000000, 0x5000 bytes is now at 0x1000000, 0x6000",
-        ),
-        (
-            log.replace("0x1000000", "0x1")
-                .replace("0x70000", "0x2")
-                .replace("2 5cfe329b", "2 00000000"),
-            "0 of 3 regions are as they were loaded.\n  Something wrote there",
-        ),
-        (
-            log.replace("  region 1 0x1000000 0x5000\n", ""),
-            "Missing: region 1 (kernel)",
-        ),
-        (
-            log.replace("  region 2", "  region 9 0x5000 0x1000\n  region 2"),
-            "Not loaded: region 9 at 0x5000, 0x1000 bytes",
-        ),
-        (
-            log.replace("1 d7db0209", "1 unreadable"),
-            "Unknown: region 1 (kernel) at 0x1000000, 0x5000 bytes: the log has no fingerprint",
-        ),
-        (
-            log.replace("1 d7db0209", "1 d7db02"),
-            "Unknown: region 1 (kernel)",
-        ),
-        (
-            log.replace("1 d7db0209", "1 d7db02g9"),
-            "Unknown: region 1 (kernel)",
-        ),
-        (
-            log.replace("2 5cfe329b", "2 ab45a3c0"),
-            "3 of 3 regions are as they were loaded.\n  All that the log tells agrees",
-        ),
-        (
-            log.replace("0x1000000", "0x1")
-                .replace("0x70000", "0x2")
-                .replace("2 5cfe329b", "2 00000000")
-                .replace("expected 37", "expected 38"),
-            "Nothing at all agrees: the list is that of another load.",
-        ),
+    let elsewhere = [
+        ("0x1000000", "0x1"),
+        ("0x70000", "0x2"),
+        ("2 5cfe329b", "2 00000000"),
     ];
-    for (log, says) in cases {
+    let kernel = "region 1 (kernel) at 0x1000000, 0x5000 bytes";
+    let changed = format!("Table changed: {kernel} is now at");
+    let unknown = format!("Unknown: {kernel}: the log has no fingerprint");
+    let named = |edits: &[(&str, &str)], says: &str| {
+        let edit = |log: String, (from, to): &(&str, &str)| log.replace(from, to);
+        let log = edits.iter().fold(log.clone(), edit);
         let text = explained(&log, Some(THREE), None);
         assert!(text.contains(says), "{says}:\n{text}");
+    };
+    let region = "0x1000000 0x5000";
+    named(
+        &[(region, "0x1001000 0x5000")],
+        &format!("{changed} 0x1001000"),
+    );
+    named(
+        &[(region, "0x1000000 0x6000")],
+        &format!("{changed} 0x1000000, 0x6000"),
+    );
+    named(
+        &elsewhere,
+        "0 of 3 regions are as they were loaded.\n  Something wrote there",
+    );
+    named(
+        &[("  region 1 0x1000000 0x5000\n", "")],
+        "Missing: region 1 (kernel)",
+    );
+    let another = [("  region 2", "  region 9 0x5000 0x1000\n  region 2")];
+    named(&another, "Not loaded: region 9 at 0x5000, 0x1000 bytes");
+    for garbled in ["1 unreadable", "1 d7db02", "1 d7db02g9"] {
+        named(&[("1 d7db0209", garbled)], &unknown);
     }
+    let intact = "3 of 3 regions are as they were loaded.\n  All that the log tells agrees";
+    named(&[("2 5cfe329b", "2 ab45a3c0")], intact);
+    let other_load = [&elsewhere[..], &[("expected 37", "expected 38")]].concat();
+    named(
+        &other_load,
+        "Nothing at all agrees: the list is that of another load.",
+    );
     for garbled in ["expected 37 ", "expected g"] {
         let text = explained(&log.replace("expected ", garbled), Some(THREE), None);
         assert!(!text.contains("Digest changed"), "{garbled}:\n{text}");

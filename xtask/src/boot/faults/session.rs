@@ -25,10 +25,10 @@ use super::scenario::Scenario;
 use crate::boot::case::Prepared;
 use crate::boot::programs::Programs;
 use crate::boot::trace::Trace;
-use crate::boot::{Ended, LOOK, acts, equipped, golden, judge, stopped};
+use crate::boot::{LOOK, acts, equipped, golden, judge, stopped};
 use crate::vm::gdb::{Debugger, Now, Register, Watch};
 use crate::vm::ram::Ram;
-use crate::vm::run::Run;
+use crate::vm::run::{Exit, Run};
 
 /// How long a boot may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -87,11 +87,11 @@ impl Stage<'_> {
         &self,
         session: Session,
         trace: &Path,
-        ended: Result<Ended>,
+        ended: Result<Option<Exit>>,
         boot: Option<&Boot>,
     ) -> Result<()> {
         ended
-            .and_then(|ended| self.judge(&session, trace, &ended, boot))
+            .and_then(|ended| self.judge(&session, trace, ended.as_ref(), boot))
             .map_err(|error| session.run.failure(format!("{error:#}")))?;
         let directory = session.run.directory().to_owned();
         drop(session);
@@ -109,7 +109,7 @@ impl Stage<'_> {
         &self,
         session: &Session,
         trace: &Path,
-        ended: &Ended,
+        ended: Option<&Exit>,
         boot: Option<&Boot>,
     ) -> Result<()> {
         let Session { run, ram, .. } = session;
@@ -124,18 +124,17 @@ impl Stage<'_> {
         if report.is_some() {
             case.expect = Expect::Resets(Verdict::Exception, Reset::Chipset);
         }
-        match (case.expect, ended) {
-            (Expect::Boots, Ended::Exit(Some(code), _)) => found(&talk, *code, cost)?,
-            (Expect::Refuses(wanted), Ended::Stopped) if verdict == wanted => (),
-            (Expect::Resets(wanted, _), Ended::Exit(Some(0), Some(reason)))
-                if verdict == wanted && reason == "guest-reset" => {}
-            (wanted, ended) => {
-                let ended = match ended {
-                    Ended::Exit(code, reason) => format!("code {code:?}, reason {reason:?}"),
-                    Ended::Stopped => "a halt".to_owned(),
-                };
-                bail!("it ended in {ended} with verdict {verdict:?}, not as in {wanted:?}");
-            }
+        let code = ended.and_then(|exit| exit.code);
+        let reason = ended.and_then(|exit| exit.reason.as_deref());
+        match (case.expect, code) {
+            (Expect::Boots, Some(code)) => found(&talk, code, cost)?,
+            (Expect::Refuses(wanted), None) if ended.is_none() && verdict == wanted => (),
+            (Expect::Resets(wanted, _), Some(0))
+                if verdict == wanted && reason == Some("guest-reset") => {}
+            (wanted, _) => bail!(
+                "it ended in {} with verdict {verdict:?}, not as in {wanted:?}",
+                ended.map_or_else(|| "a halt".to_owned(), |exit| format!("{exit:?}"))
+            ),
         }
         ensure!(
             case.expect == Expect::Boots || !talk.contains("payload:"),
@@ -242,7 +241,7 @@ impl Session {
     }
 
     /// Runs to the end, and notes which instructions are executed in which phase.
-    fn watch(&mut self, stage: &Stage<'_>, executed: &mut Executed) -> Result<Ended> {
+    fn watch(&mut self, stage: &Stage<'_>, executed: &mut Executed) -> Result<Option<Exit>> {
         let mut planted = BTreeSet::new();
         let mut moment = self.moment(stage)?;
         self.plant(stage, &mut planted)?;
@@ -286,7 +285,7 @@ impl Session {
     /// Runs to the end, with a fault.
     ///
     /// As the TDX module does, it wants to be asked about a #VE before the next one.
-    fn fault(&mut self, stage: &Stage<'_>, boot: &Boot) -> Result<Ended> {
+    fn fault(&mut self, stage: &Stage<'_>, boot: &Boot) -> Result<Option<Exit>> {
         while self.moment(stage)? != boot.moment {
             self.debugger
                 .set_watchpoint(Watch::Write, Self::phase(stage))?;
@@ -351,7 +350,7 @@ impl Session {
         &mut self,
         stage: &Stage<'_>,
         mut stop: impl FnMut(&mut Self) -> Result<bool>,
-    ) -> Result<Ended> {
+    ) -> Result<Option<Exit>> {
         loop {
             self.debugger.resume()?;
             let ended = loop {
@@ -366,8 +365,8 @@ impl Session {
                     return self.quit();
                 }
             };
-            if let Some(exit) = ended {
-                return Ok(Ended::Exit(exit.code, exit.reason));
+            if ended.is_some() {
+                return Ok(ended);
             }
             if !stop(self)? {
                 return self.quit();
@@ -375,10 +374,10 @@ impl Session {
         }
     }
 
-    fn quit(&mut self) -> Result<Ended> {
+    fn quit(&mut self) -> Result<Option<Exit>> {
         self.run.monitor()?.execute("quit", json!({}))?;
         self.run.wait_exit()?;
-        Ok(Ended::Stopped)
+        Ok(None)
     }
 }
 

@@ -12,8 +12,7 @@ use clap::ValueEnum;
 use purgatory::abi::Backend;
 
 use super::contender::{Hasher, Message, Pieces};
-use super::openssl;
-use super::openssl::OpenSsl;
+use super::openssl::{self, OpenSsl};
 use crate::host::process::wait_until;
 use crate::native::arch::runs_here;
 use crate::native::userspace::{Ours, Stock};

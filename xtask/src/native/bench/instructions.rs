@@ -9,8 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::child;
-use super::child::Kind;
+use super::child::{self, Kind};
 
 /// Bytes that a child hashes at a time.
 const SIZE: usize = 64 << 10;

@@ -7,8 +7,7 @@
 mod tests;
 
 use std::cmp::Reverse;
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;

@@ -147,7 +147,7 @@ static SEEDS: LazyLock<Vec<(Vec<u8>, Vec<usize>)>> = LazyLock::new(|| {
 });
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     /// Damage may be judged either way, but it is judged: no panic, and the
     /// table is complete.
