@@ -94,6 +94,7 @@ pub(super) fn costs(costs: &[Cost]) -> String {
     for cost in costs {
         let Cost {
             cpu,
+            entry,
             empty,
             iterations,
             pages,
@@ -101,7 +102,7 @@ pub(super) fn costs(costs: &[Cost]) -> String {
         } = cost;
         let _ = writeln!(
             text,
-            "  {:<9} -cpu {cpu:<12} empty table {empty:>6} ({iterations} with each iteration of `rep`)   16 pages {pages:>9}   a byte {:>6.2}",
+            "  {:<9} -cpu {cpu:<12} self-check {entry}, then empty table {empty:>5} ({iterations} together, with each iteration of `rep`)   16 pages {pages:>9}   a byte {:>6.2}",
             cost.backend.name(),
             cost.per_byte()
         );
@@ -146,6 +147,7 @@ pub(super) fn json(
         "instructions_between_entry_and_jump": costs.iter().map(|cost| json!({
             "cpu": cost.cpu,
             "backend": cost.backend.name(),
+            "self_check": cost.entry,
             "empty_table": cost.empty,
             "empty_table_with_iterations": cost.iterations,
             "sixteen_pages": cost.pages,

@@ -93,7 +93,7 @@ const RATIOS: [(Backend, &str, f64); 6] = [
 ];
 /// Sixteen odd regions against one, and the blob's size and instructions.
 const SIXTEEN_ODD: f64 = 0.97;
-const INSTRUCTIONS: [(Backend, u64); 2] = [(Backend::ShaNi, 1500), (Backend::Portable, 6000)];
+const INSTRUCTIONS: [(Backend, u64); 2] = [(Backend::ShaNi, 1500), (Backend::Sse2, 6000)];
 
 /// The size from which on speed is promised: below, fixed costs show.
 pub(crate) const JUDGED: usize = 1 << 20;
@@ -192,11 +192,12 @@ mod tests {
         let cost = |backend, empty| Cost {
             cpu: "any",
             backend,
+            entry: 0,
             empty,
             iterations: 0,
             pages: 0,
         };
-        let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Portable, 6001)];
+        let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Sse2, 6001)];
         let targets = targets(&[group, small], &costs, LARGEST + 1);
         let stock = find(&targets, "ours sha-ni / stock 6.1");
         assert!(stock.is == Some(5.0) && !stock.is_missed());
@@ -207,7 +208,7 @@ mod tests {
         assert!(find(&targets, "bytes of the blob").is_missed());
         let fits = find(&targets, "ours sha-ni: instructions, empty table");
         assert!(fits.is == Some(1500.0) && !fits.is_missed());
-        let large = find(&targets, "ours portable: instructions, empty table");
+        let large = find(&targets, "ours sse2: instructions, empty table");
         assert!(large.is == Some(6001.0) && large.is_missed());
     }
 }

@@ -39,11 +39,13 @@ const PROCESSORS: [&str; 2] = ["max", "max,-sha-ni"];
 pub(super) struct Cost {
     pub(super) cpu: &'static str,
     pub(super) backend: Backend,
-    /// With an empty table; a repeated instruction is one.
+    /// Of the entry code, which sums up the blob itself; a repeated instruction is one.
+    pub(super) entry: u64,
+    /// Of all the rest, with an empty table.
     pub(super) empty: u64,
-    /// The same, each iteration of a repeated instruction counted.
+    /// Of both, each iteration of a repeated instruction counted.
     pub(super) iterations: u64,
-    /// With sixteen pages to verify.
+    /// As `empty`, with sixteen pages to verify.
     pub(super) pages: u64,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn count(programs: &Programs) -> Result<Vec<Cost>> {
 }
 
 fn count_on(cpu: &'static str, programs: &Programs) -> Result<Cost> {
-    let (empty, iterations) = Stepped::start(cpu, programs, &[])?.step_through()?;
+    let (entry, empty, iterations) = Stepped::start(cpu, programs, &[])?.step_through()?;
     let clocked = Stepped::start(cpu, programs, &["-icount", "shift=0"])?.run_through()?;
     let mut guest = Stepped::start(cpu, programs, &["-icount", "shift=0"])?;
     guest.describe_pages()?;
@@ -73,6 +75,7 @@ fn count_on(cpu: &'static str, programs: &Programs) -> Result<Cost> {
     Ok(Cost {
         cpu,
         backend: with_pages.backend,
+        entry,
         empty,
         iterations,
         pages: empty + with_pages.check - clocked.check,
@@ -156,19 +159,27 @@ impl<'a> Stepped<'a> {
         self.debugger.write(expected, &digest.finalize())
     }
 
-    /// Steps into the next kernel; returns instructions and iterations.
-    fn step_through(mut self) -> Result<(u64, u64)> {
-        let (mut instructions, mut iterations) = (0, 0);
+    /// Steps into the next kernel; returns the instructions of the entry code, those of
+    /// all the rest, and the iterations of both.
+    fn step_through(mut self) -> Result<(u64, u64, u64)> {
+        let (mut entry, mut rest, mut iterations) = (0, 0, 0);
         let mut rip = self.debugger.pc()?;
+        let own = rip..rip + self.loaded.symbol_size("purgatory_start")?.unwrap_or(0);
         while rip != self.next {
             self.debugger.step()?;
             let now = self.debugger.pc()?;
             iterations += 1;
             // No instruction of the blob jumps to itself.
-            instructions += u64::from(now != rip);
+            if now != rip {
+                *(if own.contains(&rip) {
+                    &mut entry
+                } else {
+                    &mut rest
+                }) += 1;
+            }
             rip = now;
         }
-        Ok((instructions, iterations))
+        Ok((entry, rest, iterations))
     }
 
     fn run_through(mut self) -> Result<Clocked> {
