@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let reports = report::parse(&String::from_utf8_lossy(&log));
     ensure!(
         !reports.is_empty(),
-        "{name} holds no report of a purgatory: `purgatory: refused: …` or `purgatory: exception …`; \
+        "{name} holds no report of a purgatory: `purgatory: refused: …`, `purgatory: exception …` or `purgatory: verified, by portable …`; \
          `cargo xtask status` finds its record in the machine's memory"
     );
     let manifest = match given_or(options.segments.as_deref(), || {

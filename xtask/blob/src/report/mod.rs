@@ -29,12 +29,31 @@ pub fn explain(
     let written = match &report.event {
         Event::Exception(exception) => struck(&mut text, arch, exception, report, manifest, code),
         Event::Refused(reason) => refused(&mut text, reason, report, manifest),
+        Event::Overruled => writeln!(
+            text,
+            "The image is as it was loaded, and the next kernel was started: portable code has the last word."
+        ),
     };
+    let written = written.and_then(|()| doubted(&mut text, report));
     written.expect("a String takes everything");
-    if !report.is_whole {
+    // Nothing follows where the next kernel was started.
+    if !report.is_whole && !matches!(report.event, Event::Overruled) {
         text += "  The log ends within the report: what it lacks was not said, or was lost on the way.\n";
     }
     text
+}
+
+/// Says which backend does not work, and what to do.
+fn doubted(text: &mut String, report: &Report) -> fmt::Result {
+    let Some((name, did)) = &report.doubted else {
+        return Ok(());
+    };
+    writeln!(
+        text,
+        "  On this machine {name} does not work: it {did}.\n  \
+         The fault of a hypervisor, an emulator or microcode: please report it. Until it is mended,\n  \
+         `--backend portable` (or another) spares the time that it takes."
+    )
 }
 
 fn refused(

@@ -155,6 +155,20 @@ fn any_difference_from_the_list_is_named() {
         "{cut}"
     );
     assert!(!cut.contains("All that the log tells agrees"), "{cut}");
+    let overruled = "purgatory: verified, by portable code only\n  sha-ni ended in an exception\n";
+    let overruled = explained(overruled, None, None);
+    assert!(
+        overruled.contains("was started")
+            && overruled.contains("sha-ni does not work: it ended in an exception.")
+            && !overruled.contains("The log ends"),
+        "{overruled}"
+    );
+    let both = log.replace("  region 0", "  sse2 computed 12ab\n  region 0");
+    let both = explained(&both, None, None);
+    assert!(
+        both.contains("sse2 does not work: it computed 12ab."),
+        "{both}"
+    );
     assert_eq!(
         explained("purgatory: verified 3 bytes with avx2\n", None, None),
         ""
