@@ -61,13 +61,18 @@ struct purgatory_entry64_regs {
 /* Read, changed (rbx, rsp, rsi, rip) and set by the kernel's loader. */
 extern struct purgatory_entry64_regs entry64_regs;
 
+/* riscv64: where the next kernel starts. Set by the kernel's loader. */
+extern uint64_t riscv_kernel_entry;
+
 #define PURGATORY_CONFIG_MAGIC "PURGCONF"
 #define PURGATORY_CONFIG_VERSION 2
 
 /* purgatory_config.consoles, a sum of: */
 #define PURGATORY_CONSOLE_PORT 1	/* 8250 UART behind I/O ports */
 #define PURGATORY_CONSOLE_MMIO 2	/* 8250 UART in memory, registers 4 bytes apart */
-#define PURGATORY_CONSOLE_DEBUG 4	/* debug port 0xE9 of QEMU and Bochs */
+#define PURGATORY_CONSOLE_DEBUG 4	/* debug port 0xE9 of QEMU and Bochs;
+					 * riscv64: the firmware (SBI), else
+					 * the 8250 of the device tree */
 #define PURGATORY_CONSOLE_VGA 8		/* VGA text memory at 0xb8000 */
 
 /* purgatory_config.on_refusal and .on_exception, one of: */
@@ -124,6 +129,8 @@ extern struct purgatory_config purgatory_config;
 #define PURGATORY_BACKEND_PORTABLE 1
 #define PURGATORY_BACKEND_SHA_NI 3
 #define PURGATORY_BACKEND_SSE2 4
+#define PURGATORY_BACKEND_ZKNH 5
+#define PURGATORY_BACKEND_ZVKNH 6
 
 /*
  * The record left behind; each field is valid as soon as it is known. Not in the

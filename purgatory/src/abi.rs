@@ -99,7 +99,8 @@ impl Config {
     pub const CONSOLE_PORT: u32 = 1;
     /// An 8250 UART in memory, registers 4 bytes apart.
     pub const CONSOLE_MMIO: u32 = 2;
-    /// The debug port 0xE9 of QEMU and Bochs.
+    /// The debug port 0xE9 of QEMU and Bochs; riscv64: the firmware, else the 8250 of the
+    /// device tree.
     pub const CONSOLE_DEBUG: u32 = 4;
     /// VGA text memory at 0xb8000.
     pub const CONSOLE_VGA: u32 = 8;
@@ -155,18 +156,29 @@ pub struct Handoff {
 /// Who computes the compression function of SHA-256; the number is part of the ABI.
 /// 2 was an AVX2 backend and is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Backend {
     /// `sha2`'s plain integer code; runs everywhere, and judges the others.
-    Portable,
-    /// The CPU's own SHA-256 instructions.
-    ShaNi,
+    Portable = 1,
+    /// x86's own SHA-256 instructions.
+    ShaNi = 3,
     /// SSE2 message schedule, scalar rounds.
     Sse2,
+    /// RISC-V's scalar SHA-256 instructions.
+    Zknh,
+    /// RISC-V's vector SHA-256 instructions.
+    Zvknh,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::ShaNi, Self::Sse2];
+    pub const ALL: [Self; 5] = [
+        Self::Portable,
+        Self::ShaNi,
+        Self::Sse2,
+        Self::Zknh,
+        Self::Zvknh,
+    ];
 
     /// Returns the one behind an ABI number.
     #[must_use]
@@ -183,17 +195,16 @@ impl Backend {
             Self::Portable => "portable",
             Self::ShaNi => "sha-ni",
             Self::Sse2 => "sse2",
+            Self::Zknh => "zknh",
+            Self::Zvknh => "zvknh",
         }
     }
 
     /// Returns the ABI number.
+    #[expect(clippy::as_conversions, reason = "the discriminant is that number")]
     #[must_use]
     pub const fn number(self) -> u32 {
-        match self {
-            Self::Portable => 1,
-            Self::ShaNi => 3,
-            Self::Sse2 => 4,
-        }
+        self as u32
     }
 }
 

@@ -86,6 +86,30 @@ impl Verdict {
     pub const fn number(self) -> u32 {
         self as u32
     }
+
+    /// Returns what a number in the record means; nothing yet, if there is no such.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        let known = Self::ALL.into_iter().find(|known| known.number() == number);
+        known.unwrap_or(Self::None)
+    }
+
+    /// Says it as tools do; reports have words of their own.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Match => "match",
+            Self::Nothing => "nothing to check",
+            Self::Mismatch => "sha256 mismatch",
+            Self::TableWiped => "region table wiped",
+            Self::BadRegion => "bad region",
+            Self::Exception => "exception",
+            Self::StackOverflow => "stack overflow",
+            Self::Astray => "register image leads out of what was verified",
+            Self::Damaged => "its own code is damaged",
+        }
+    }
 }
 
 /// Version 2 of the record. Every field is a cell of its own: it is read from
@@ -183,11 +207,6 @@ impl Status {
     pub(crate) fn doubt(&self) {
         self.doubted.write(self.backend.read());
         self.doubted_digest.store(&self.digest.load());
-    }
-
-    /// Notes an interrupt that was returned from.
-    pub(crate) fn interrupted(&self) {
-        self.nmis.write(self.nmis.read().wrapping_add(1));
     }
 
     /// Notes the exception that ends the trip.

@@ -83,6 +83,7 @@ int main(void)
 	TABLE(purgatory_sha_regions);
 	TABLE(purgatory_sha256_digest);
 	TABLE(entry64_regs);
+	TABLE(riscv_kernel_entry);
 	TABLE(purgatory_config);
 	TABLE(purgatory_status);
 
@@ -115,5 +116,7 @@ int main(void)
 	NUMBER(PURGATORY_VERDICT_DAMAGED);
 	NUMBER(PURGATORY_BACKEND_SHA_NI);
 	NUMBER(PURGATORY_BACKEND_SSE2);
+	NUMBER(PURGATORY_BACKEND_ZKNH);
+	NUMBER(PURGATORY_BACKEND_ZVKNH);
 	return 0;
 }

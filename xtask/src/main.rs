@@ -6,21 +6,26 @@
 mod host;
 
 mod boot;
-mod build;
 mod command;
+// Of the library whose fixture this is.
+#[cfg(test)]
+use blob::wrap;
 #[cfg(test)]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;
+mod freestanding;
 mod kernels;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod machine;
+#[cfg(target_os = "linux")]
 mod native;
+mod tree;
 mod vm;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use host::{failure, needs::Setup};
+use host::{failure, options::Setup};
 
 /// Builds the purgatory, proves its promises, and boots it.
 #[derive(Parser)]

@@ -6,21 +6,26 @@ use crate::{
     verify::Verified,
 };
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use super::x86_64::accelerate;
-#[cfg(target_arch = "x86_64")]
-pub use super::x86_64::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
+#[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
+pub(crate) use super::native::accelerate;
+#[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
+pub use super::native::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
+pub(crate) use plain::accelerate;
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
 pub use plain::{BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 
 /// Any user-space address will do.
 pub const ADDRESS_LIMIT: u64 = 1 << 52;
 
+/// Whatever the clock does, it is not waited for here.
+pub(crate) const FASTEST: u64 = 1;
+
 /// An architecture without a module of its own.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
 mod plain {
-    use crate::abi::Backend;
+    use crate::{abi::Backend, arch::BLOCK};
 
     /// The backends.
     pub const BACKENDS: &[Backend] = &[Backend::Portable];
@@ -30,18 +35,12 @@ mod plain {
     pub const DEFAULT_CONSOLES: u32 = 0;
     /// No register has a name.
     pub const REGISTERS: &[[u8; 4]] = &[];
-}
 
-/// Has no backend to run.
-///
-/// # Safety
-/// None is needed.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) unsafe fn accelerate(
-    _: crate::abi::Backend,
-    _: &mut [u32; 8],
-    _: &[[u8; super::BLOCK]],
-) {
+    /// Has no backend to run.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub(crate) unsafe fn accelerate(_: Backend, _: &mut [u32; 8], _: &[[u8; BLOCK]]) {}
 }
 
 /// Clears nothing.
@@ -145,9 +144,6 @@ pub(crate) const fn handoff() -> Handoff {
 pub(crate) fn jump(_: Verified) -> ! {
     halt()
 }
-
-/// Does not wait.
-pub(crate) const fn wait(_: u32) {}
 
 /// Has no machine to reset.
 pub(crate) const fn reset() -> ! {

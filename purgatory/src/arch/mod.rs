@@ -14,40 +14,83 @@
 //! | `forget()` | clears what a backend left in registers that it did not finish with |
 //! | `cycles()` | a counter of time, 0 where there is none |
 //! | `cycles_per_microsecond()` | how fast it runs, if that can be told |
-//! | `guarded(action)` | what `action` returns, unless an exception ended it |
-//! | `can_read(address)` | whether a byte there can be read |
+//! | `FASTEST` | no such counter runs faster than that |
+//! | `guarded_call` | assembly: a call that the exception handler can end (`guard`) |
+//! | `touch(address)` | reads a byte there, for its exception |
 //! | `Bus` | how the registers of an 8250 are reached |
-//! | `show(console, byte)` | consoles that are no 8250 |
+//! | `read`, `write`, `fill` | memory of devices, at any physical address |
+//! | `open(console)`, `show(console, byte)` | consoles that are neither an 8250 nor such memory |
 //! | `stack_is_sound()` | whether our stack kept within its bounds |
 //! | `handoff()` | where the register image leads |
 //! | `jump(verified)` | restores what was found at entry and starts the next kernel |
-//! | `halt()`, `reset()`, `wait(seconds)` | what can be done instead |
+//! | `halt()`, `reset()` | what can be done instead |
 //!
 //! The symbol `purgatory_start` and the register image live there as well; its code
 //! calls `run` and `fault::fatal`, and nothing else above it.
 #![expect(unsafe_code, reason = "only a CPU that has a backend may run it")]
 
+#[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
+mod constants;
 mod portable;
+#[cfg(target_arch = "riscv64")]
+pub mod riscv64;
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
 
+#[cfg(target_arch = "riscv64")]
+use riscv64 as native;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as native;
+
+#[cfg(target_os = "none")]
+mod guard;
 #[cfg(not(target_os = "none"))]
 mod host;
 #[cfg(not(target_os = "none"))]
 use host as machine;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
-use x86_64 as machine;
+#[cfg(target_os = "none")]
+use native as machine;
 
-#[cfg(all(target_os = "none", not(target_arch = "x86_64")))]
+#[cfg(all(
+    target_os = "none",
+    not(any(target_arch = "riscv64", target_arch = "x86_64"))
+))]
 compile_error!("this architecture has no module under purgatory/src/arch yet");
 
+#[cfg(target_os = "none")]
+pub(crate) use guard::{can_read, guarded};
+#[cfg(not(target_os = "none"))]
+pub(crate) use host::{can_read, guarded};
 pub use machine::{ADDRESS_LIMIT, BACKENDS, CAUSES, DEFAULT_CONSOLES, REGISTERS};
 pub(crate) use machine::{
-    Bus, can_read, cycles, cycles_per_microsecond, fill, forget, guarded, halt, handoff,
-    jump, open, own, prepare, read, reset, show, stack_is_sound, wait, write,
+    Bus, cycles, cycles_per_microsecond, fill, forget, halt, handoff, jump, open, own, prepare,
+    read, reset, show, stack_is_sound, write,
 };
 
 use crate::{abi::Backend, status::STATUS};
+
+/// Waits; about as long on a machine without a timer or a counter.
+pub(crate) fn wait(seconds: u32) {
+    /// What a turn of the loop takes at least, where nothing else tells the time: a
+    /// PAUSE, and two exceptions.
+    const TURN: u64 = 400;
+    let rate = cycles_per_microsecond().unwrap_or(machine::FASTEST);
+    for _ in 0..seconds {
+        let mut left = rate.wrapping_mul(1_000_000);
+        let mut last = cycles();
+        while left > 0 {
+            core::hint::spin_loop();
+            let now = cycles();
+            let passed = if now == 0 {
+                TURN
+            } else {
+                now.wrapping_sub(last)
+            };
+            left = left.saturating_sub(passed);
+            last = now;
+        }
+    }
+}
 
 /// Bytes that one call of the compression function takes in.
 pub const BLOCK: usize = 64;

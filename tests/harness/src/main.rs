@@ -1,14 +1,13 @@
 //! The first kernel: it carries out a plan, puts the CPU into exactly the state
-//! in which `relocate_kernel_64.S` leaves it, and jumps into the purgatory.
+//! in which a kernel leaves it, and jumps into the purgatory.
 //!
-//! QEMU starts it through the PVH note of entry.S and passes the plan as its
-//! initial RAM disk. It never judges: that is the payload's work, and the host's.
+//! QEMU starts it and passes the plan as its initial RAM disk. It never judges: that is the payload's work, and the host's.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod carry_out;
+mod arch;
 #[cfg(target_os = "none")]
-mod x86_64;
+mod carry_out;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -6,6 +6,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod arch;
+#[cfg(target_os = "none")]
 mod checks;
 
 #[cfg(not(target_os = "none"))]

@@ -1,9 +1,50 @@
-//! What only the guests of one architecture know.
+//! What is different on every architecture: memory map, devices, states at entry, and
+//! cases of its own.
+//!
+//! A host boots any of them. A guest sees the names of its own:
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `PLAN_AT`, `INFO_AT` | where the harness leaves the plan, and a `BootInfo` |
+//! | `State` | the processor right before the jump |
+//! | `say(line)` | says a line to the host |
+//! | `memory(range)` | mapped memory as bytes |
+//! | `exit_with(value)` | ends QEMU |
+
+pub mod x86_64;
+
+use crate::plan::Range;
+
+/// Where the host puts things in a machine's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryMap {
+    /// The harness: its program, its page tables, plan and `BootInfo`.
+    pub harness: Range,
+    /// The `BootInfo`.
+    pub info: u64,
+    /// Boot parameters.
+    pub parameters: u64,
+    /// The RAM disk.
+    pub ram_disk: u64,
+    /// Where small segments begin.
+    pub small: u64,
+    /// Where a large one begins.
+    pub large: u64,
+    /// A purgatory that is mapped elsewhere.
+    pub mapped: u64,
+    /// The lowest place of any segment.
+    pub lowest: u64,
+    /// A page that can play an 8250 in memory.
+    pub uart: u64,
+    /// No page table of the harness leads here.
+    pub unmapped: u64,
+}
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod x86_64;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
-pub use x86_64::{exit_with, memory, say};
+pub use x86_64::{
+    INFO_AT, PLAN_AT, State,
+    guest::{exit_with, memory, say},
+};
 
 #[cfg(all(target_os = "none", not(target_arch = "x86_64")))]
 compile_error!("this architecture has no module under tests/src/arch yet");

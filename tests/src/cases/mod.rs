@@ -3,21 +3,9 @@
 //!
 //! A row says what is prepared, what is done, and all that must come of it.
 
-mod actions;
-mod consoles;
-mod exceptions;
 mod images;
 
-pub use consoles::DEFAULTS;
-
-/// What the first kernel leaves behind in GDTR and IDTR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Both have limit 0: Linux 5.10 to 6.12.
-    Legacy,
-    /// A GDT, and an IDT of 16 gates: Linux 7.x.
-    DebugIdt,
-}
+pub use purgatory::status::Verdict;
 
 /// Where the purgatory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +22,7 @@ pub enum Place {
 
 /// What the region table describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub enum Regions {
     /// Boot parameters, the second kernel, a RAM disk: what a loader records.
     Three,
     /// All sixteen entries, of odd sizes and at odd addresses.
@@ -45,8 +33,11 @@ pub enum Layout {
     Overlap,
     /// Nothing.
     Empty,
-    /// As [`Layout::Three`], and so many MiB of zeros.
+    /// As [`Regions::Three`], and so many MiB of zeros.
     Large(u64),
+    /// As [`Regions::Three`], with a RAM disk of two pages: what is stopped at every
+    /// step hashes slowly.
+    Small,
 }
 
 /// First, middle or last.
@@ -80,13 +71,18 @@ pub enum Damage {
     StartsAtZero,
     /// The last used entry of the table gets a start above any memory.
     TooHigh,
-    /// The first entry of the table gets [`UNMAPPED`] as its start, and the last used
-    /// one ends there.
+    /// The first entry of the table gets [`unmapped`](crate::arch::MemoryMap::unmapped) as its start, and the
+    /// last used one ends there.
     Unmapped,
+    /// The last used entry of the table gets a start so far from the purgatory's own.
+    Ours(u64),
+    /// One bit of a register of the image.
+    Register(&'static str, u32),
+    /// One bit of the byte so far before the end of the checksum, which is 8 bytes long.
+    Own(usize),
+    /// One bit of that byte of the configuration, and one of the digest.
+    Config(usize),
 }
-
-/// No page table of the harness leads here.
-pub const UNMAPPED: u64 = 0x70_0000_0000;
 
 /// A console of the purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +120,6 @@ pub struct Config {
     pub memory: u64,
 }
 
-/// A page of RAM that can play an 8250 in memory.
-pub const UART_PAGE: u64 = 0x0280_0000;
-
 impl Config {
     /// Seconds from the end of a report to a reset, if that is how it ends.
     #[must_use]
@@ -153,12 +146,16 @@ pub enum Reset {
 /// When something is done to the purgatory from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
+    /// As soon as the purgatory says that it runs.
+    Entered,
     /// Once bytes are hashed.
     Hashing,
     /// Once an exception is on record.
     Faulted,
     /// Once a report looks up its consoles.
     Opening,
+    /// Once the word of a backend is not taken.
+    Doubting,
 }
 
 /// What is done to it.
@@ -166,8 +163,12 @@ pub enum When {
 pub enum Act {
     /// A non-maskable interrupt.
     Nmi,
-    /// An uncorrected machine check.
-    MachineCheck,
+    /// A command of QEMU's own monitor.
+    Monitor(&'static str),
+    /// One bit of one byte of a used region.
+    Flip(Pick, Pick),
+    /// One bit of the answer that every backend has to know.
+    Answer,
     /// This code runs instead of what comes next.
     Run(&'static [u8]),
 }
@@ -177,17 +178,17 @@ pub enum Act {
 pub enum Expect {
     /// The second kernel runs and finds everything in order.
     Boots,
-    /// The purgatory refuses with this verdict of its status record, and the
+    /// The purgatory refuses with this verdict on record, and the
     /// second kernel does not run: the machine halts.
-    Refuses(u32),
+    Refuses(Verdict),
     /// Likewise, but the machine is reset.
-    Resets(u32, Reset),
+    Resets(Verdict, Reset),
 }
 
 impl Expect {
     /// Returns the verdict of a boot that does not reach the second kernel.
     #[must_use]
-    pub const fn verdict(self) -> Option<u32> {
+    pub const fn verdict(self) -> Option<Verdict> {
         match self {
             Self::Boots => None,
             Self::Refuses(verdict) | Self::Resets(verdict, _) => Some(verdict),
@@ -195,102 +196,105 @@ impl Expect {
     }
 }
 
+/// Number of the backend that every CPU runs.
+pub const PORTABLE: u32 = 1;
+
 /// One boot.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// Says what behaviour is shown.
     pub name: &'static str,
-    /// QEMU's machine type.
+    /// QEMU's machine type; empty is the usual one.
     pub machine: &'static str,
     /// More arguments of QEMU.
     pub devices: &'static [&'static str],
-    /// QEMU's CPU model.
+    /// QEMU's CPU model; empty is the one that can do most.
     pub cpu: &'static str,
     /// The backend that must have hashed; empty where it does not matter.
     pub backend: &'static str,
     /// MiB of RAM.
     pub memory: u64,
-    /// Whether five levels of page tables are in use.
-    pub five_levels: bool,
-    /// Whether machine checks are caught at entry.
-    pub machine_checks: bool,
-    /// Whether, at entry, the direction flag is set, vector registers hold data, and
-    /// garbage lies behind the file's bytes.
+    /// How the machine is left: flags of the architecture's.
+    pub flags: u64,
+    /// Whether, at entry, all is filled that a kernel may leave filled, and garbage lies
+    /// behind the file's bytes.
     pub dirty: bool,
-    /// What stands in GDTR and IDTR at entry: a boot for each.
-    pub profiles: &'static [Profile],
+    /// Whether there is a boot for each state in which kernels leave the processor,
+    /// or for the first only.
+    pub every_state: bool,
     /// Where the purgatory is.
     pub place: Place,
     /// What is to be verified.
-    pub layout: Layout,
+    pub regions: Regions,
     /// What is broken.
     pub damage: Damage,
     /// What the purgatory is told; `None` leaves it as it was built.
     pub config: Option<Config>,
-    /// Line status of an 8250 played by [`UART_PAGE`].
+    /// Line status of an 8250 played by [`uart`](crate::arch::MemoryMap::uart).
     pub uart: Option<u8>,
+    /// Non-maskable interrupts that it finds waiting.
+    pub nmis: u64,
+    /// Backends that must have been caught, bit N for number N.
+    pub suspects: u32,
     /// What is done to the purgatory, in this order.
     pub acts: &'static [(When, Act)],
     /// Exactly what it says; `{name}` stands for what the host knows, or else
     /// for any digits, and `{more}` in front for one or more such lines.
     pub says: &'static str,
-    /// The consoles that carry it; all others are silent.
-    pub heard: &'static [Console],
+    /// The consoles that carry it, or else those that the blob is built with; all
+    /// others are silent.
+    pub heard: Option<&'static [Console]>,
     /// Seconds from the jump into it until it comes to rest, at most.
     pub seconds: u64,
     /// How it ends.
     pub expect: Expect,
 }
 
+impl Case {
+    /// Returns the configuration that acts, if these are the blob's defaults.
+    #[must_use]
+    pub const fn acting<'a>(&'a self, defaults: &'a Config) -> &'a Config {
+        match (&self.config, self.damage) {
+            (Some(config), damage) if !matches!(damage, Damage::Config(_)) => config,
+            _ => defaults,
+        }
+    }
+}
+
 /// What most cases have in common.
 pub const INTACT: Case = Case {
     name: "intact",
-    machine: "pc",
+    machine: "",
     devices: &[],
-    cpu: "max",
+    cpu: "",
     backend: "",
     memory: 512,
-    five_levels: false,
-    machine_checks: false,
+    flags: 0,
     dirty: false,
-    profiles: &[Profile::Legacy],
+    every_state: false,
     place: Place::Top,
-    layout: Layout::Three,
+    regions: Regions::Three,
     damage: Damage::None,
     config: None,
     uart: None,
+    nmis: 0,
+    suspects: 0,
     acts: &[],
     says: "",
-    heard: &[Console::Ports, Console::Debug],
+    heard: None,
     seconds: 30,
     expect: Expect::Boots,
 };
 
-/// Number of the backend that every CPU runs.
-const PORTABLE: u32 = 1;
-
-const BOTH: &[Profile] = &[Profile::Legacy, Profile::DebugIdt];
-
 /// A refusal of the three regions.
-const MISMATCH: Case = Case {
+pub const MISMATCH: Case = Case {
     name: "refuses-wrong-digest",
-    profiles: BOTH,
+    every_state: true,
     damage: Damage::Digest,
     says: include_str!("../../golden/mismatch.txt"),
-    expect: Expect::Refuses(3),
+    expect: Expect::Refuses(Verdict::Mismatch),
     ..INTACT
 };
 
-/// Returns all of them.
-pub fn all() -> impl Iterator<Item = &'static Case> {
-    [
-        images::CASES,
-        consoles::CASES,
-        actions::CASES,
-        exceptions::CASES,
-        exceptions::INTERRUPTS,
-        exceptions::INTERRUPTS_WITHOUT_ERROR,
-    ]
-    .into_iter()
-    .flatten()
-}
+/// What every architecture boots.
+pub use images::CASES;

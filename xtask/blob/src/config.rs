@@ -1,19 +1,23 @@
 //! `purgatory_config` in a finished blob: where it is, and what it says.
 
-use std::{fmt, mem::offset_of, ops::Range};
+use std::fmt;
+use std::mem::offset_of;
+use std::ops::Range;
 
 use anyhow::{Context as _, Result, ensure};
 use purgatory::abi::{Backend, Config};
 
-use crate::{load, record::field};
+use crate::get;
+use crate::load::File;
 
 /// The UARTs of a PC, by number.
 pub const COM_PORTS: [u16; 4] = [0x3f8, 0x2f8, 0x3e8, 0x2e8];
 /// The highest speed of an 8250.
 pub const FULL_SPEED: u32 = 115_200;
+
 /// Finds the record in the file's bytes.
 pub fn find(blob: &[u8]) -> Result<Range<usize>> {
-    let file = load::File::parse(blob)?;
+    let file = File::parse(blob)?;
     let symbol = file.find_symbol("purgatory_config")?.context(
         "it has no purgatory_config: it is not a blob of this project (`cargo xtask build` makes one)",
     )?;
@@ -36,19 +40,18 @@ pub fn find(blob: &[u8]) -> Result<Range<usize>> {
         record.len()
     );
     let bytes = &blob[record.clone()];
-    let magic: [u8; 8] = field(bytes, offset_of!(Config, magic));
     ensure!(
-        magic == Config::MAGIC,
+        get!(bytes, Config.magic).to_ne_bytes() == Config::MAGIC,
         "its purgatory_config does not begin with {}: it is no blob of this project, or damaged",
         Config::MAGIC.escape_ascii()
     );
-    let version = u32::from_le_bytes(field(bytes, offset_of!(Config, version)));
+    let version = get!(bytes, Config.version);
     ensure!(
         version == Config::VERSION,
         "its purgatory_config has version {version}, this tool knows {}: use the tool that the blob came with",
         Config::VERSION
     );
-    let size = u32::from_le_bytes(field(bytes, offset_of!(Config, size)));
+    let size = get!(bytes, Config.size);
     ensure!(
         size as usize == size_of::<Config>() && record.len() == size_of::<Config>(),
         "its purgatory_config says {size} bytes and has {}, version {version} has {}: the file is damaged",
@@ -63,23 +66,19 @@ pub struct Words<'a>(pub &'a [u8]);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |offset| u32::from_le_bytes(field(self.0, offset));
-        let half = |offset| u16::from_le_bytes(field(self.0, offset));
-        let address = u64::from_le_bytes(field(self.0, offset_of!(Config, uart_mmio)));
-        let port = half(offset_of!(Config, uart_port));
+        let config = self.0;
+        let port = get!(config, Config.uart_port);
         let mut port_name = format!("8250 at port {port:#x}");
         if let Some(index) = COM_PORTS.iter().position(|&com| com == port) {
             port_name += &format!(" (COM{})", index + 1);
         }
-        let flags = word(offset_of!(Config, consoles));
+        let memory_name = format!("8250 in memory at {:#x}", get!(config, Config.uart_mmio));
+        let flags = get!(config, Config.consoles);
         let consoles: Vec<_> = [
-            (Config::CONSOLE_PORT, port_name),
-            (
-                Config::CONSOLE_MMIO,
-                format!("8250 in memory at {address:#x}"),
-            ),
-            (Config::CONSOLE_DEBUG, "debug port 0xe9".to_owned()),
-            (Config::CONSOLE_VGA, "VGA text".to_owned()),
+            (Config::CONSOLE_PORT, port_name.as_str()),
+            (Config::CONSOLE_MMIO, &memory_name),
+            (Config::CONSOLE_DEBUG, "debug port 0xe9"),
+            (Config::CONSOLE_VGA, "VGA text"),
         ]
         .into_iter()
         .filter_map(|(flag, name)| (flags & flag != 0).then_some(name))
@@ -90,16 +89,15 @@ impl fmt::Display for Words<'_> {
         };
         writeln!(formatter, "  consoles    {consoles}")?;
         if flags & (Config::CONSOLE_PORT | Config::CONSOLE_MMIO) != 0 {
-            match half(offset_of!(Config, uart_divisor)) {
+            match get!(config, Config.uart_divisor) {
                 0 => writeln!(formatter, "  speed       as the firmware set it")?,
-                divisor => writeln!(
-                    formatter,
-                    "  speed       {} baud (divisor {divisor})",
-                    FULL_SPEED / u32::from(divisor)
-                )?,
+                divisor => {
+                    let baud = FULL_SPEED / u32::from(divisor);
+                    writeln!(formatter, "  speed       {baud} baud (divisor {divisor})")?;
+                }
             }
         }
-        let speaks = match word(offset_of!(Config, verbosity)) {
+        let speaks = match get!(config, Config.verbosity) {
             0 => "only to refuse",
             _ => "at entry, during long checks and at the end; and to refuse",
         };
@@ -107,36 +105,31 @@ impl fmt::Display for Words<'_> {
             writeln!(formatter, "  speaks      {speaks}")?;
         }
         if flags & (Config::CONSOLE_PORT | Config::CONSOLE_MMIO) != 0 {
-            let patience = word(offset_of!(Config, patience));
-            writeln!(formatter, "  patience    {patience} s a report, about")?;
+            let patience = get!(config, Config.patience);
+            writeln!(formatter, "  patience    about {patience} s a report")?;
         }
-        let number = word(offset_of!(Config, backend));
+        let number = get!(config, Config.backend);
         let backend = match Backend::from_number(number) {
             Some(Backend::Portable) => "portable".to_owned(),
             Some(backend) => format!("{}, else portable", backend.name()),
             None if number == 0 => "the fastest that works".to_owned(),
-            None => format!("number {number}, which there is not: portable"),
+            None => format!("number {number}, which is none: portable"),
         };
         writeln!(formatter, "  backend     {backend}")?;
-        for (what, action, delay) in [
-            (
-                "refusal  ",
-                offset_of!(Config, on_refusal),
-                offset_of!(Config, refusal_delay),
-            ),
-            (
-                "exception",
-                offset_of!(Config, on_exception),
-                offset_of!(Config, exception_delay),
-            ),
-        ] {
-            let action = match (word(action), word(delay)) {
-                (Config::RESET, 0) => "resets the machine".to_owned(),
-                (Config::RESET, delay) => format!("resets the machine after {delay} s"),
-                _ => "halts".to_owned(),
-            };
-            writeln!(formatter, "  on {what}{action}")?;
-        }
-        Ok(())
+        let action = |action, delay| match (action, delay) {
+            (Config::RESET, 0) => "resets the machine".to_owned(),
+            (Config::RESET, delay) => format!("resets the machine after {delay} s"),
+            _ => "halts".to_owned(),
+        };
+        let refusal = action(
+            get!(config, Config.on_refusal),
+            get!(config, Config.refusal_delay),
+        );
+        let exception = action(
+            get!(config, Config.on_exception),
+            get!(config, Config.exception_delay),
+        );
+        writeln!(formatter, "  refusal     {refusal}")?;
+        writeln!(formatter, "  exception   {exception}")
     }
 }

@@ -4,11 +4,14 @@
 use std::fs;
 use std::process::Command;
 
+use crate::wrap;
+
 /// A purgatory of ours that holds every promise and verifies nothing.
-pub const GREEN: &str = "
+pub(crate) const GREEN: &str = "
         .section .purgatory, \"awx\", @progbits
         .balign 4096
         .global purgatory_start, purgatory_verify, stack_end, purgatory_config, purgatory_status
+        .global purgatory_checksum
         .global entry64_regs, purgatory_sha_regions, purgatory_sha256_digest
 purgatory_start:
         lea     .Lstack(%rip), %rsp
@@ -16,6 +19,10 @@ purgatory_verify:
         jmp     purgatory_verify
         .size   purgatory_verify, . - purgatory_verify
 text_end:
+        .balign 8
+purgatory_checksum:
+        .skip   8
+        .size   purgatory_checksum, 8
         .balign 4096
 entry64_regs:
         .skip   136
@@ -36,13 +43,13 @@ purgatory_config:
         .skip   4096
 stack_end:
 purgatory_status:
-        .skip   120
-        .size   purgatory_status, 120
+        .skip   160
+        .size   purgatory_status, 160
 ";
 
 /// A purgatory in the manner of the stock ones: C, several loaded sections,
 /// PC32, PLT32 and 64-bit relocations, the stack in `.bss`.
-pub const FOREIGN: &str = "
+pub(crate) const FOREIGN: &str = "
         unsigned long entry64_regs[17] __attribute__((section(\".rodata\"))) = {0};
         unsigned long purgatory_sha_regions[32] __attribute__((section(\".kexec-purgatory\"))) = {0};
         unsigned char purgatory_sha256_digest[32] __attribute__((section(\".kexec-purgatory\"))) = {0};
@@ -67,7 +74,7 @@ pub const FOREIGN: &str = "
 ";
 
 /// The flags of the kernel's own `arch/x86/purgatory/Makefile` that matter.
-pub const STOCK_FLAGS: &[&str] = &[
+pub(crate) const STOCK_FLAGS: &[&str] = &[
     "-O1",
     "-ffreestanding",
     "-mcmodel=small",
@@ -81,13 +88,17 @@ pub const STOCK_FLAGS: &[&str] = &[
     "-mgeneral-regs-only",
 ];
 
-/// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`.
-pub fn assemble(source: &str) -> Vec<u8> {
-    build("S", source, &[])
+/// Assembles a source and links it as the kernel does: `ld -r -e purgatory_start`; then
+/// fills in its checksum, if it is one of ours.
+pub(crate) fn assemble(source: &str) -> Vec<u8> {
+    let mut blob = build("S", source, &[]);
+    // What is none is for a test to find out.
+    let _ = wrap::seal(&mut blob);
+    blob
 }
 
 /// Compiles C and links it likewise.
-pub fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
+pub(crate) fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
     build("c", source, flags)
 }
 
@@ -96,13 +107,18 @@ fn build(suffix: &str, source: &str, flags: &[&str]) -> Vec<u8> {
     let [source_file, object, blob] =
         [suffix, "o", "ro"].map(|suffix| folder.path().join("fixture").with_extension(suffix));
     fs::write(&source_file, source).unwrap();
-    let mut cc = Command::new("cc");
+    // The code is x86-64's; other machines have a compiler for it under its own name.
+    let tool = |name: &str, cross: &str| match std::env::consts::ARCH {
+        "x86_64" => Command::new(name),
+        _ => Command::new(format!("x86_64-linux-gnu-{cross}")),
+    };
+    let mut cc = tool("cc", "gcc");
     cc.args(flags)
         .arg("-c")
         .arg(&source_file)
         .arg("-o")
         .arg(&object);
-    let mut ld = Command::new("ld");
+    let mut ld = tool("ld", "ld");
     ld.args(["-r", "-e", "purgatory_start", "-o"])
         .arg(&blob)
         .arg(&object);

@@ -3,8 +3,11 @@
 //! Whoever plays or watches the loader writes it; `cargo xtask explain` names a
 //! damaged region by it. It holds digests, not the bytes.
 
+use base16ct::lower::encode_string;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::load::Segment;
 
 /// Its name in the folder of a run.
 pub const FILE_NAME: &str = "segments.json";
@@ -14,56 +17,51 @@ pub const FILE_NAME: &str = "segments.json";
 pub struct Manifest {
     /// `purgatory_sha256_digest`, in hexadecimal.
     pub sha256: String,
+    /// In their order in the table.
     pub regions: Vec<Region>,
 }
 
 /// One entry of the region table.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Region {
+    /// Its index in the table.
     pub index: usize,
+    /// First byte, a physical address.
     pub start: u64,
+    /// In bytes.
     pub length: u64,
     /// Of this region alone, in hexadecimal.
     pub sha256: String,
+    /// What it is.
     pub name: String,
 }
 
 impl Manifest {
     /// Starts a list for this digest over everything.
+    #[must_use]
     pub fn new(digest: &[u8]) -> Self {
         Self {
-            sha256: hex(digest),
+            sha256: encode_string(digest),
             regions: Vec::new(),
         }
     }
 
-    /// Adds a region: `bytes`, then zeros.
-    pub fn add(&mut self, index: usize, name: &str, start: u64, length: u64, bytes: &[u8]) {
-        const ZEROS: [u8; 4096] = [0; 4096];
+    /// Adds a region.
+    pub fn add(&mut self, index: usize, name: &str, segment: &Segment<'_>) {
         let mut hash = Sha256::new();
-        hash.update(bytes);
-        let mut rest = length.saturating_sub(bytes.len() as u64);
-        while rest > 0 {
-            let part = rest.min(ZEROS.len() as u64);
-            hash.update(&ZEROS[..part as usize]);
-            rest -= part;
-        }
+        segment.feed(&mut hash);
         self.regions.push(Region {
             index,
-            start,
-            length,
-            sha256: hex(&hash.finalize()),
+            start: segment.mem,
+            length: segment.memsz,
+            sha256: encode_string(&hash.finalize()),
             name: name.to_owned(),
         });
     }
 
     /// Returns the region of that index in the table.
+    #[must_use]
     pub fn region(&self, index: usize) -> Option<&Region> {
         self.regions.iter().find(|region| region.index == index)
     }
-}
-
-/// Writes bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

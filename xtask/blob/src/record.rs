@@ -1,31 +1,78 @@
-//! The records that the blob carries, as bytes: little-endian, by field.
+//! The records that the blob carries, as bytes, by field.
 //!
-//! Offsets come from `offset_of!` on the blob's own types, so a layout is
+//! Offset and width of a field come from the blob's own type, so a layout is
 //! written down once. What a value means is the caller's business.
 
-/// Returns the bytes of a field; the number's own type says how many.
+use purgatory::abi::{Exported, Imported};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Reads a field: `get!(bytes, Status.phase)`.
+#[macro_export]
+macro_rules! get {
+    ($record:expr, $type:ident.$field:ident) => {
+        $crate::record::read(
+            &$record[..],
+            std::mem::offset_of!($type, $field),
+            |record: &$type| &record.$field,
+        )
+    };
+}
+
+/// Replaces a field: `set!(bytes, Config.patience, 30)`.
+#[macro_export]
+macro_rules! set {
+    ($record:expr, $type:ident.$field:ident, $value:expr) => {
+        $crate::record::write(
+            &mut $record[..],
+            std::mem::offset_of!($type, $field),
+            |record: &$type| &record.$field,
+            $value,
+        )
+    };
+}
+
+/// A field of a record.
+pub trait Field {
+    /// What it holds.
+    type Value: Copy;
+}
+
+impl<F: Copy> Field for Exported<F> {
+    type Value = F;
+}
+
+impl<F: Copy> Field for Imported<F> {
+    type Value = F;
+}
+
+/// Reads what [`get!`] names.
 ///
 /// # Panics
 /// If the field leaves the record: both come from one type.
-pub fn field<const SIZE: usize>(record: &[u8], offset: usize) -> [u8; SIZE] {
-    let mut bytes = [0; SIZE];
-    bytes.copy_from_slice(&record[offset..offset + SIZE]);
-    bytes
+#[must_use]
+pub fn read<R, F: Field<Value: FromBytes>>(
+    record: &[u8],
+    offset: usize,
+    _: fn(&R) -> &F,
+) -> F::Value {
+    let (value, _) =
+        F::Value::read_from_prefix(&record[offset..]).expect("the record holds its fields");
+    value
 }
 
-/// Replaces the bytes of a field.
+/// Replaces what [`set!`] names.
 ///
 /// # Panics
-/// As [`field`] does.
-pub fn set_field(record: &mut [u8], offset: usize, bytes: &[u8]) {
-    record[offset..offset + bytes.len()].copy_from_slice(bytes);
+/// As [`read`] does.
+pub fn write<R, F: Field<Value: IntoBytes + Immutable>>(
+    record: &mut [u8],
+    offset: usize,
+    _: fn(&R) -> &F,
+    value: F::Value,
+) {
+    let field = &mut record[offset..offset + size_of::<F::Value>()];
+    field.copy_from_slice(value.as_bytes());
 }
 
-/// Reads a number as C writes it: decimal, or hexadecimal behind `0x`.
-pub fn number(text: &str) -> Result<u64, String> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    }
-    .map_err(|error| format!("{error}: write 4096 or 0x1000, up to 64 bits"))
-}
+// Host and blob are both little-endian.
+const _: () = assert!(cfg!(target_endian = "little"));

@@ -1,16 +1,19 @@
-//! Machine code with the names of its functions.
+//! What lies where: machine code with the names of its functions, and the map.
 //!
 //! The blob itself carries the few symbols that loaders look up; the names of
 //! everything else come from the linked program beside it. Knows no instruction.
 
+use std::fmt::{Display, Write as _};
+
 use anyhow::{Context, Result};
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, elf};
 
 use crate::load::{File, LoadError, Section};
 
 /// A run of code and what is where in it.
 #[derive(Clone, Debug)]
 pub struct Code<'data> {
+    /// Its bytes.
     pub bytes: &'data [u8],
     /// Offsets and names, ascending, one an offset.
     names: Vec<(u64, String)>,
@@ -47,7 +50,7 @@ impl<'data> Code<'data> {
     }
 
     /// Returns a section of a blob, by the blob's own symbols.
-    pub fn section(file: &File<'data>, section: &Section<'data>) -> Result<Self, LoadError> {
+    pub(crate) fn section(file: &File<'data>, section: &Section<'data>) -> Result<Self, LoadError> {
         let bytes = file.data(section)?;
         let mut symbols = Vec::new();
         for table in file.symbol_tables() {
@@ -77,6 +80,7 @@ impl<'data> Code<'data> {
     }
 
     /// Returns the function at `offset`, and how far into it that is.
+    #[must_use]
     pub fn place(&self, offset: u64) -> Option<(&str, u64)> {
         let inside = offset < self.bytes.len() as u64;
         let after = self.names.partition_point(|(start, _)| *start <= offset);
@@ -86,7 +90,7 @@ impl<'data> Code<'data> {
 
     /// Returns each function with its offset and bytes; what lies before the
     /// first symbol has no name.
-    pub fn functions(&self) -> impl Iterator<Item = (&str, u64, &'data [u8])> {
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, u64, &'data [u8])> {
         let end = self.bytes.len() as u64;
         let first = self.names.first().map_or(end, |(start, _)| *start);
         let starts = self
@@ -105,6 +109,33 @@ impl<'data> Code<'data> {
             .filter(|((start, _), end)| start < end)
             .map(|((start, name), end)| (name, start, &self.bytes[start as usize..end as usize]))
     }
+}
+
+/// Describes the linked program and the toolchain that it came from, for people who
+/// hold a dump, and for whoever wants to build the same bytes again.
+pub fn map(linked: &[u8], toolchain: impl Display) -> Result<String> {
+    let file = object::File::parse(linked)?;
+    let mut text = format!("toolchain\n{toolchain}\n\nsections\n");
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
+            continue;
+        };
+        if sh_flags.contains(elf::SHF_ALLOC) && section.size() > 0 {
+            let (address, size) = (section.address(), section.size());
+            writeln!(text, "  {address:#07x} {size:6} {}", section.name()?)?;
+        }
+    }
+    text += "\nsymbols\n";
+    let named = file.symbols().filter(|symbol| {
+        symbol.is_definition() && symbol.name().is_ok_and(|name| !name.is_empty())
+    });
+    let mut symbols: Vec<_> = named.collect();
+    symbols.sort_by_key(|symbol| (symbol.address(), symbol.size()));
+    for symbol in symbols {
+        let (address, size) = (symbol.address(), symbol.size());
+        writeln!(text, "  {address:#07x} {size:6} {}", symbol.name()?)?;
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

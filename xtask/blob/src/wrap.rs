@@ -2,22 +2,23 @@
 //! ELF of type REL with one loaded section, the stack behind it, and no relocations.
 
 use anyhow::{Context, Result, bail};
-use object::{
-    Endianness, Object, ObjectSection, ObjectSymbol, SymbolFlags, elf,
-    write::elf::{FileHeader, SectionHeader, Sym, Writer},
-};
+use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolFlags, elf};
 
 use purgatory::abi;
 
-use crate::{arch::Arch, load::PAGE};
+use crate::arch::Arch;
+use crate::load::File;
+use crate::number::PAGE;
 
-/// The global symbols of the blob: what the loader looks up, then ours.
-pub const SYMBOLS: [&str; 9] = [
-    "purgatory_start",
-    "entry64_regs",
-    "stack_end",
-    "purgatory_sha_regions",
-    "purgatory_sha256_digest",
+/// The global symbols of the blob: its start, what the loader looks up, then ours.
+pub fn symbols(arch: Arch) -> impl Iterator<Item = &'static str> {
+    let loader = arch.symbols.iter().map(|(name, _)| *name);
+    ["purgatory_start"].into_iter().chain(loader).chain(OWN)
+}
+
+/// What only this project's tools look up.
+pub const OWN: [&str; 4] = [
     "purgatory_config",
     "purgatory_status",
     "purgatory_verify",
@@ -27,16 +28,26 @@ pub const SYMBOLS: [&str; 9] = [
 /// Holds the sum of everything in front of it.
 pub const CHECKSUM: &str = "purgatory_checksum";
 
-/// Sums up what lies in front of a place, as the entry code does.
+/// Sums up what lies in front of the checksum, as the entry code does.
 #[must_use]
 pub fn checksum(front: &[u8]) -> u64 {
-    abi::checksum(
-        front
-            .as_chunks()
-            .0
-            .iter()
-            .map(|word| u64::from_le_bytes(*word)),
-    )
+    let words = front.as_chunks().0.iter();
+    abi::checksum(words.map(|word| u64::from_le_bytes(*word)))
+}
+
+/// Fills in the checksum of a file that is one of ours and otherwise finished.
+pub fn seal(file: &mut [u8]) -> Result<()> {
+    let parsed = File::parse(file)?;
+    parsed
+        .find_symbol("purgatory_config")?
+        .context("it is none of ours")?;
+    let symbol = parsed.find_symbol(CHECKSUM)?.context("no checksum")?;
+    let start = parsed.sections[usize::from(symbol.section.0)].offset as usize;
+    let place = start + symbol.value as usize;
+    let sum = checksum(file.get(start..place).context("it is not in the file")?);
+    let word = file.get_mut(place..place + 8).context("it is cut off")?;
+    word.copy_from_slice(&sum.to_le_bytes());
+    Ok(())
 }
 
 /// Builds the file from the linked program and the bytes of its section, whose
@@ -46,21 +57,19 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
     let place = linked
         .symbol_by_name(CHECKSUM)
         .and_then(|symbol| usize::try_from(symbol.address()).ok())
-        .filter(|place| place.is_multiple_of(8))
-        .context("the linked program has no place for its checksum")?;
+        .filter(|place| place.is_multiple_of(8));
     let mut bytes = bytes.to_vec();
-    let (front, rest) = bytes
-        .split_at_mut_checked(place)
-        .context("its checksum is not in the section")?;
-    rest.first_chunk_mut()
-        .context("its checksum is cut off")
-        .map(|word| *word = checksum(front).to_le_bytes())?;
+    let (front, rest) = place
+        .and_then(|place| bytes.split_at_mut_checked(place))
+        .context("the linked program has no place for its checksum")?;
+    let word = rest.first_chunk_mut().context("its checksum is cut off")?;
+    *word = checksum(front).to_le_bytes();
     let bytes = bytes.as_slice();
     let stack = linked
         .section_by_name(".stack")
         .context("the link left no .stack section")?;
     let mut file = Vec::new();
-    let mut writer = Writer::new(Endianness::Little, true, &mut file);
+    let mut writer = Writer::new(arch.endianness, true, &mut file);
 
     writer.reserve_file_header();
     let bytes_at = writer.reserve(bytes.len() as u64, 8);
@@ -70,8 +79,8 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
     let section = writer.reserve_section_index();
     let stack_section = writer.reserve_section_index();
     writer.reserve_null_symbol_index();
-    let mut symbols = Vec::new();
-    for name in SYMBOLS {
+    let mut entries = Vec::new();
+    for name in symbols(arch) {
         let symbol = linked
             .symbol_by_name(name)
             .with_context(|| format!("the linked program does not define {name}"))?;
@@ -84,7 +93,7 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
             bail!("the linked program is no ELF file");
         };
         let text = writer.add_string(name.as_bytes());
-        symbols.push((
+        entries.push((
             text,
             Sym {
                 section: Some(home.0),
@@ -110,14 +119,14 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         os_abi: elf::ELFOSABI_NONE,
         abi_version: 0,
         e_type: elf::ET_REL,
-        e_machine: arch.machine(),
+        e_machine: arch.machine,
         e_entry: 0,
         e_flags: elf::FileFlags(0),
     })?;
     writer.pad_until(bytes_at);
     writer.write(bytes);
     writer.write_null_symbol();
-    for (text, symbol) in symbols {
+    for (text, symbol) in entries {
         let st_name = writer.string_offset(Some(text));
         writer.write_symbol(&Sym { st_name, ..symbol });
     }

@@ -6,21 +6,15 @@
 
 use std::mem::offset_of;
 
-use anyhow::{Context, Result};
-use purgatory::{
-    abi::Config,
-    status::{Phase, Status},
-};
+use anyhow::{Context as _, Result};
+use purgatory::abi::Config;
+use purgatory::status::{Phase, Status};
 use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
-use crate::{
-    boot::case::Prepared,
-    vm::{
-        gdb::{Access, Debugger, Register},
-        qemu::Run,
-    },
-};
+use super::case::Prepared;
+use crate::vm::gdb::{Debugger, Watch};
+use crate::vm::run::Run;
 
 /// Runs to the entry of the purgatory.
 pub(super) fn to_entry(run: &Run, prepared: &Prepared) -> Result<Debugger> {
@@ -45,16 +39,18 @@ pub(super) fn perform(
             Act::Nmi => {
                 run.monitor()?.execute("inject-nmi", json!({}))?;
             }
-            // Valid, uncorrected, enabled; in progress, and the rip is known.
-            Act::MachineCheck => {
-                let status = 0xb2u64 << 56;
-                run.monitor()?
-                    .human(&format!("mce 0 0 {status:#x} 5 0 0"))?;
+            Act::Monitor(command) => {
+                run.monitor()?.human(command)?;
             }
+            Act::Flip(region, byte) => {
+                let address = prepared.byte(*region, *byte)?;
+                debugger.flip(address, 4)?;
+            }
+            Act::Answer => debugger.flip(prepared.answer, 0)?,
             // In the place of a function that no boot calls.
             Act::Run(code) => {
                 debugger.write(prepared.verify, code)?;
-                debugger.set_register(Register::Rip, prepared.verify)?;
+                debugger.set_pc(prepared.verify)?;
             }
         }
     }
@@ -62,21 +58,25 @@ pub(super) fn perform(
 }
 
 fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> {
-    let (access, address) = match when {
+    let (watch, address) = match when {
         When::Hashing => (
-            Access::Write,
+            Watch::Write,
             prepared.status + offset_of!(Status, bytes) as u64,
         ),
-        When::Faulted => (
-            Access::Write,
+        When::Entered | When::Faulted => (
+            Watch::Write,
             prepared.status + offset_of!(Status, phase) as u64,
         ),
+        When::Doubting => (
+            Watch::Write,
+            prepared.status + offset_of!(Status, doubted) as u64,
+        ),
         When::Opening => (
-            Access::Read,
+            Watch::Read,
             prepared.config + offset_of!(Config, consoles) as u64,
         ),
     };
-    debugger.set_watchpoint(access, address)?;
+    debugger.set_watchpoint(watch, address)?;
     loop {
         debugger.resume()?;
         debugger.wait_stop()?;
@@ -85,9 +85,11 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
             When::Hashing => word(debugger, address)? > 0,
             When::Faulted => word(debugger, address)? == Phase::Faulted.number(),
             When::Opening => true,
+            When::Entered => word(debugger, address)? == Phase::Entered.number(),
+            When::Doubting => word(debugger, address)? != 0,
         };
         if come {
-            return debugger.clear_watchpoint(access, address);
+            return debugger.clear_watchpoint(watch, address);
         }
     }
 }
@@ -98,7 +100,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
     const LINE_CONTROL: u64 = 3 * 4;
     const DIVISOR_ACCESS: u32 = 0x80;
     let mut said = String::new();
-    debugger.set_watchpoint(Access::Write, uart)?;
+    debugger.set_watchpoint(Watch::Write, uart)?;
     while !said.ends_with(last) {
         debugger.resume()?;
         debugger
@@ -108,7 +110,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
             said.extend(char::from_u32(word(debugger, uart)?));
         }
     }
-    debugger.clear_watchpoint(Access::Write, uart)?;
+    debugger.clear_watchpoint(Watch::Write, uart)?;
     Ok(said)
 }
 

@@ -1,125 +1,17 @@
-//! What the host prepares for the harness: the machine's memory, the segments
-//! in their places, and the plan in front of them.
+//! What the host prepares for the harness: the segments in their places, and the plan
+//! in front of them.
 //!
 //! QEMU hands it over as an initial RAM disk; the harness moves the segments,
 //! as `relocate_kernel` does with the pages of a real kexec.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use purgatory_tests::{HARNESS, Move, Plan, Range};
-use zerocopy::IntoBytes;
+use anyhow::{Context as _, Result};
+use purgatory_tests::plan::{Move, Plan, Range};
+use zerocopy::IntoBytes as _;
 
-use blob::load::PAGE;
-
-const MIB: u64 = 1 << 20;
-
-/// Where QEMU's `pc` machine stops to put RAM below 4 GiB.
-const LOW_END: u64 = 3 << 30;
-/// With this much RAM or more, the rest goes above 4 GiB (`hw/i386/pc_piix.c`).
-const SPLIT_FROM: u64 = 0xe000_0000;
-const HIGH_START: u64 = 4 << 30;
-
-/// What the firmware keeps at the end of low RAM: ACPI tables, its own heap.
-const FIRMWARE: u64 = MIB;
-
-/// The physical memory of the guest, and what of it is taken.
-pub(crate) struct Memory {
-    ram: Vec<Range>,
-    taken: Vec<Range>,
-}
-
-impl Memory {
-    /// Describes a machine with `mebibytes` of RAM that must also hold an image
-    /// of `image` bytes.
-    pub(crate) fn new(mebibytes: u64, image: u64) -> Result<Self> {
-        let size = mebibytes * MIB;
-        let low = if size >= SPLIT_FROM { LOW_END } else { size };
-        let mut ram = vec![Range { start: 0, len: low }];
-        if size > low {
-            ram.push(Range {
-                start: HIGH_START,
-                len: size - low,
-            });
-        }
-        // QEMU puts the image at the end of low RAM, below the ACPI tables.
-        let staging = page_up(image) + FIRMWARE;
-        ensure!(
-            low > staging + HARNESS.end(),
-            "{mebibytes} MiB of memory are too little for {} MiB of segments: give at least {} with --memory",
-            image.div_ceil(MIB),
-            (2 * image + HARNESS.end() + FIRMWARE).div_ceil(MIB) + 16,
-        );
-        let taken = vec![
-            Range {
-                start: low - staging,
-                len: staging,
-            },
-            HARNESS,
-        ];
-        Ok(Self { ram, taken })
-    }
-
-    /// RAM, from its bottom up.
-    pub(crate) fn ram(&self) -> &[Range] {
-        &self.ram
-    }
-
-    /// The end of low RAM that the firmware does not keep.
-    pub(crate) fn usable_low_end(&self) -> u64 {
-        self.ram.first().map_or(0, |low| low.end() - FIRMWARE)
-    }
-
-    /// Takes exactly `range`.
-    pub(crate) fn take(&mut self, range: Range) -> Result<()> {
-        ensure!(
-            self.ram
-                .iter()
-                .any(|ram| ram.start <= range.start && range.end() <= ram.end()),
-            "{:#x} to {:#x} is not RAM of this machine: give it more with --memory",
-            range.start,
-            range.end(),
-        );
-        if let Some(other) = self.taken.iter().find(|other| other.overlaps(&range)) {
-            bail!(
-                "{:#x} to {:#x} is taken ({:#x} to {:#x} is in use): choose another address, or more --memory",
-                range.start,
-                range.end(),
-                other.start,
-                other.end(),
-            );
-        }
-        self.taken.push(range);
-        Ok(())
-    }
-
-    /// Takes `size` bytes as high as possible, from `lowest` on: the top-down
-    /// walk of `locate_mem_hole_top_down()` (`kernel/kexec_file.c`).
-    pub(crate) fn place(&mut self, size: u64, align: u64, lowest: u64) -> Result<u64> {
-        let len = page_up(size);
-        for ram in self.ram.iter().rev() {
-            let mut end = ram.end();
-            while let Some(start) = end.checked_sub(len).map(|start| start & !(align - 1)) {
-                if start < ram.start.max(lowest) {
-                    break;
-                }
-                let range = Range { start, len };
-                match self.taken.iter().find(|other| other.overlaps(&range)) {
-                    Some(other) => end = other.start,
-                    None => {
-                        self.taken.push(range);
-                        return Ok(start);
-                    }
-                }
-            }
-        }
-        bail!(
-            "no room for {} MiB in {} MiB of memory: give more with --memory",
-            len.div_ceil(MIB),
-            self.ram.iter().map(|ram| ram.len).sum::<u64>() / MIB,
-        )
-    }
-}
+use super::space::Space;
 
 /// A plan and the bytes that it moves.
 pub(crate) struct Image {
@@ -130,9 +22,9 @@ pub(crate) struct Image {
 
 impl Image {
     /// Starts an image for a machine with that RAM.
-    pub(crate) fn new(memory: &Memory) -> Self {
+    pub(crate) fn new(space: &Space) -> Self {
         let mut plan = Plan::empty();
-        for (slot, ram) in plan.ram.iter_mut().zip(memory.ram()) {
+        for (slot, ram) in plan.ram.iter_mut().zip(space.ram()) {
             *slot = *ram;
         }
         Self {
@@ -169,18 +61,4 @@ impl Image {
             .copy_from_slice(plan);
         fs::write(path, &self.bytes).with_context(|| format!("cannot write {}", path.display()))
     }
-}
-
-/// Returns where a physical address lies in the file that backs the guest's RAM.
-pub(crate) const fn ram_offset(address: u64) -> u64 {
-    if address < HIGH_START {
-        address
-    } else {
-        address - HIGH_START + LOW_END
-    }
-}
-
-/// Rounds up to whole pages.
-pub(crate) const fn page_up(size: u64) -> u64 {
-    size.next_multiple_of(PAGE)
 }

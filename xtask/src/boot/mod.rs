@@ -2,43 +2,36 @@
 //! second checks what it is handed. The host plays the loader.
 
 mod acts;
+mod case;
+pub(crate) mod faults;
 mod golden;
+pub(crate) mod image;
 mod judge;
+pub(crate) mod programs;
+mod segments;
+pub(crate) mod space;
 mod trace;
 
-use std::{
-    fs::{self, File},
-    mem::offset_of,
-    os::unix::fs::FileExt as _,
-    path::PathBuf,
-    time::Duration,
-};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
-use purgatory::status::{Phase, Status};
-use purgatory_tests::{
-    EXIT_PORT, TALK_PORT,
-    cases::{Case, Console, Expect, Profile, UART_PAGE},
-};
+use blob::get;
+use blob::status::Record;
+use purgatory::status::{Phase, Status, Verdict};
+use purgatory_tests::cases::{self, Case, Console, Expect};
 use serde_json::json;
 
-use tempfile::{NamedTempFile, TempPath};
+pub(crate) use case::prepare;
 
-pub(crate) mod case;
-pub(crate) mod image;
-mod segments;
-
-pub(crate) use golden::Facts;
-
-use blob::arch::Arch;
-pub(crate) use blob::status::meaning;
+use crate::host::output;
+use crate::machine::Machine;
+use crate::vm::qemu::Qemu;
+use crate::vm::ram::Ram;
+use crate::vm::run::{Exit, Run};
 use case::Prepared;
-
-use crate::{
-    build,
-    host::{needs::Setup, output, progress, toolchain::Toolchain},
-    vm::qemu::{Machine, Run},
-};
+use programs::Programs;
 
 /// How long a machine may take around the purgatory: firmware and the two test
 /// kernels take about a second when it is idle.
@@ -48,104 +41,99 @@ const AFTER: Duration = Duration::from_secs(5);
 /// How often a silent guest is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The three programs of a boot.
-pub(crate) struct Programs {
-    pub(crate) blob: Vec<u8>,
-    pub(crate) harness: PathBuf,
-    pub(crate) payload: Vec<u8>,
-}
-
-impl Programs {
-    /// Builds what is not given. No blob gets here that breaks a promise.
-    pub(crate) fn build(blob: Option<Vec<u8>>, setup: &Setup) -> Result<Self> {
-        let _busy = progress::spinner("building the blob and the two test kernels");
-        let toolchain = setup.toolchain()?;
-        let blob = match blob {
-            Some(bytes) => bytes,
-            None => {
-                let built = build::blob(Arch::X86_64, &toolchain, &build::default_folder())?;
-                build::accept(&built.relocatable)?
-            }
-        };
-        Ok(Self {
-            blob,
-            harness: guest(&toolchain, "harness", "pvh_start", 0x10_0000)?,
-            payload: fs::read(guest(&toolchain, "payload", "payload_start", 0x100_0000)?)?,
-        })
-    }
-}
-
-/// Builds a test kernel at its fixed address.
-fn guest(toolchain: &Toolchain, package: &str, entry: &str, base: u64) -> Result<PathBuf> {
-    let flags = [
-        "-Crelocation-model=static",
-        &format!("-Clink-arg=--image-base={base:#x}"),
-        &format!("-Clink-arg=--entry={entry}"),
-    ];
-    build::compile(Arch::X86_64, toolchain, package, &flags, None)
-}
-
 /// One boot of a case.
+#[derive(Clone, Copy)]
 pub(crate) struct Boot<'a> {
     pub(crate) case: &'a Case,
-    pub(crate) profile: Profile,
+    /// The state in which the first kernel leaves the processor: a flag of the plan,
+    /// and how the name of the boot ends.
+    pub(crate) state: (u64, &'static str),
+}
+
+/// Every case of an architecture, in each state that it asks for.
+pub(crate) fn all(machine: &'static Machine) -> impl Iterator<Item = Boot<'static>> {
+    let cases = [cases::CASES]
+        .into_iter()
+        .chain(machine.cases.iter().copied());
+    cases.flatten().flat_map(|case| {
+        let count = if case.every_state {
+            machine.states.len()
+        } else {
+            1
+        };
+        let states = machine.states.iter().take(count);
+        states.map(move |&state| Boot { case, state })
+    })
 }
 
 impl Boot<'_> {
     pub(crate) fn name(&self) -> String {
-        let suffix = match self.profile {
-            Profile::Legacy => "",
-            Profile::DebugIdt => "-debug-idt",
-        };
-        format!("{}{suffix}", self.case.name)
+        format!("{}{}", self.case.name, self.state.1)
     }
 
     /// How long it may take.
     pub(crate) const fn limit(&self) -> Duration {
         Duration::from_secs(AROUND + self.case.seconds)
     }
+
+    /// Boots and judges; returns what the guests said.
+    pub(crate) fn run(&self, programs: &Programs, limit: Duration) -> Result<String> {
+        let case = self.case;
+        let (image, prepared) = prepare(self, programs)?;
+        let (mut qemu, mut ram, traced) = equipped(&self.name(), limit, programs, case)?;
+        let machine = programs.machine;
+        output::manifest(qemu.directory(), &prepared.manifest)?;
+        image.write(&qemu.directory().join("image"))?;
+        // A guest that somebody waits for must not run before he is there.
+        let debugged = case.uart.is_some() || !case.acts.is_empty();
+        if debugged {
+            qemu = qemu.debuggable()?.args(["-S"]);
+        }
+        let mut run = ram.start(qemu)?;
+        observe(case, machine, &mut run, &ram, &prepared, debugged)
+            .and_then(|observed| {
+                let trace = trace::Trace::read(&traced, machine.talk_address)?;
+                let judge = judge::Judge {
+                    case,
+                    machine,
+                    run: &run,
+                    ram: &ram,
+                    prepared: &prepared,
+                    observed: &observed,
+                    trace: &trace,
+                };
+                judge.judge()
+            })
+            .map_err(|error| run.failure(format!("{}: {error:#}", self.name())))?;
+        run.text("talk")
+    }
 }
 
-/// Boots one case and judges it; returns what the guests said.
-pub(crate) fn run_case(boot: &Boot<'_>, programs: &Programs, limit: Duration) -> Result<String> {
-    let Boot { case, profile } = *boot;
-    let (image, prepared) = case::prepare(case, profile, &programs.blob, &programs.payload)?;
-    let (mut machine, mut ram) = machine(
-        &boot.name(),
-        limit,
-        programs,
-        case.machine,
-        case.memory,
-        case.cpu,
-    )?;
-    for channel in judge::PORTS.map(|(_, channel)| channel) {
-        machine = machine.serial(channel)?;
+/// Describes the machine of a case: everything that it says is heard, and every
+/// device that it touches is on the trace.
+fn equipped(
+    name: &str,
+    limit: Duration,
+    programs: &Programs,
+    case: &Case,
+) -> Result<(Qemu, Ram, PathBuf)> {
+    let (mut qemu, ram) = bare(name, limit, programs, case)?;
+    let machine = programs.machine;
+    for (_, channel) in machine.serial {
+        qemu = qemu.serial(channel)?;
     }
-    let traced = machine.directory().join("devices.log");
-    machine = machine
-        .debugcon("e9", 0xe9)?
+    let traced = qemu.directory().join("devices.log");
+    qemu = qemu
+        .device(machine.debug, "debug")?
         .args(trace::arguments(&traced))
         .args(case.devices);
-    output::manifest(machine.directory(), &prepared.manifest)?;
-    image.write(&machine.directory().join("image"))?;
-    // A guest that somebody waits for must not run before he is there.
-    let debugged = case.uart.is_some() || !case.acts.is_empty();
-    if debugged {
-        machine = machine.debuggable()?.arg("-S");
-    }
-    let mut run = ram.start(machine)?;
-    observe(case, &mut run, &ram, &prepared, debugged)
-        .and_then(|observed| {
-            let trace = trace::Trace::read(&traced)?;
-            judge::judge(case, &run, &ram, &prepared, &observed, &trace)
-        })
-        .map_err(|error| run.failure(format!("{}: {error:#}", boot.name())))?;
-    run.text("talk")
+    Ok((qemu, ram, traced))
 }
 
 /// What was seen of a boot.
 struct Observed {
-    ended: Ended,
+    /// How QEMU ended, unless the purgatory stopped the machine.
+    ended: Option<Exit>,
     /// What an 8250 in memory was told.
     memory: String,
     /// What stands on the screen.
@@ -156,34 +144,35 @@ struct Observed {
 /// that everything it ever said has arrived.
 fn observe(
     case: &Case,
+    machine: &Machine,
     run: &mut Run,
     ram: &Ram,
     prepared: &Prepared,
     debugged: bool,
 ) -> Result<Observed> {
+    let heard = |console| case.heard.is_some_and(|heard| heard.contains(&console));
     let mut memory = String::new();
     let mut debugger = None;
     if debugged {
         let mut attached = acts::to_entry(run, prepared)?;
         acts::perform(run, &mut attached, prepared, case.acts)?;
-        if case.heard.contains(&Console::Memory) {
+        if heard(Console::Memory) {
             let last = judge::last_line(case, &prepared.facts);
-            memory = acts::hear(&mut attached, UART_PAGE, &last)?;
+            memory = acts::hear(&mut attached, machine.memory.uart, &last)?;
         }
         attached.resume()?;
         debugger = Some(attached);
     }
     // QEMU may hang when a monitor asks it something while it ends.
     let ended = if let Expect::Resets(..) = case.expect {
-        let exit = run.wait_exit()?;
-        Ended::Exit(exit.code, exit.reason)
+        Some(run.wait_exit()?)
     } else {
         watch(run, ram, prepared.status)?
     };
     let mut screen = String::new();
-    if let Ended::Stopped = ended {
-        if case.heard.contains(&Console::Screen) {
-            screen = read_screen(run)?;
+    if ended.is_none() {
+        if heard(Console::Screen) {
+            screen = read_screen(run, machine.screen)?;
         }
         run.monitor()?.execute("quit", json!({}))?;
         run.wait_exit()?;
@@ -196,120 +185,59 @@ fn observe(
     })
 }
 
-/// Reads the text on a VGA screen, which no file holds.
-fn read_screen(run: &mut Run) -> Result<String> {
-    const COLUMNS: usize = 80;
+/// Reads the text on a screen, which no file holds: a letter and its colour in turns.
+fn read_screen(run: &mut Run, (at, columns, rows): (u64, usize, usize)) -> Result<String> {
     let file = run.directory().join("screen");
-    let arguments = json!({"val": 0xb_8000, "size": 2 * COLUMNS * 25, "filename": file});
+    let arguments = json!({"val": at, "size": 2 * columns * rows, "filename": file});
     run.monitor()?.execute("pmemsave", arguments)?;
     let cells = fs::read(file)?;
-    let mut rows: Vec<String> = cells
-        .chunks(2 * COLUMNS)
-        .map(|row| {
-            row.iter()
-                .step_by(2)
-                .map(|byte| char::from(*byte))
-                .collect()
-        })
-        .collect();
+    let row = |row: &[u8]| {
+        row.iter()
+            .step_by(2)
+            .map(|byte| char::from(*byte))
+            .collect()
+    };
+    let mut rows: Vec<String> = cells.chunks(2 * columns).map(row).collect();
     while rows.pop_if(|row| row.trim_end().is_empty()).is_some() {}
     Ok(rows.iter().flat_map(|row| [row.trim_end(), "\n"]).collect())
 }
 
 /// Describes the machine that all boots share; `image` is in its directory.
-///
-/// The guest's RAM is a file, so that the purgatory's record can be read at any
-/// moment without disturbing the guest or waiting for its monitor.
-pub(crate) fn machine(
+pub(crate) fn bare(
     name: &str,
     limit: Duration,
     programs: &Programs,
-    kind: &str,
-    memory: u64,
-    cpu: &str,
-) -> Result<(Machine, Ram)> {
-    let machine = Machine::new(name, limit)?;
-    let image = machine.directory().join("image");
-    let file = NamedTempFile::with_prefix_in("ram-", machine.directory())?;
-    let backend = format!(
-        "memory-backend-file,id=ram,size={memory}M,share=on,mem-path={}",
-        file.path().display()
-    );
-    let ram = Ram::new(file, memory)?;
-    let machine = machine
+    case: &Case,
+) -> Result<(Qemu, Ram)> {
+    let machine = programs.machine;
+    let or = |given: &'static str, usual| if given.is_empty() { usual } else { given };
+    let (kind, cpu) = (or(case.machine, machine.machine), or(case.cpu, machine.cpu));
+    let qemu = Qemu::new(machine, name, limit)?;
+    let image = qemu.directory().join("image");
+    let ram = Ram::new(qemu.directory(), (machine.ram)(case.memory << 20))?;
+    let qemu = qemu
         .args(["-machine", &format!("{kind},memory-backend=ram")])
-        .args(["-object", &backend])
-        .args(["-cpu", cpu, "-m", &memory.to_string()])
-        .args([
-            "-device",
-            &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"),
-        ])
+        .args(["-object", &ram.backend("ram")])
+        .args(["-cpu", cpu, "-m", &case.memory.to_string()])
+        .args(["-device", &(machine.exit)()])
         .args(["-kernel".as_ref(), programs.harness.as_os_str()])
         .args(["-initrd".as_ref(), image.as_os_str()])
-        .debugcon("talk", TALK_PORT)?;
-    Ok((machine, ram))
-}
-
-/// The guest's RAM as a sparse file, which goes with this value and its QEMU.
-pub(crate) struct Ram {
-    file: File,
-    /// Until QEMU has opened it.
-    name: Option<TempPath>,
-}
-
-impl Ram {
-    fn new(file: NamedTempFile, mebibytes: u64) -> Result<Self> {
-        file.as_file().set_len(mebibytes << 20)?;
-        let (file, name) = file.into_parts();
-        Ok(Self {
-            file,
-            name: Some(name),
-        })
-    }
-
-    /// Starts its machine. Once QEMU has the file open, its name goes: nothing is
-    /// left then, however this process ends.
-    pub(crate) fn start(&mut self, machine: Machine) -> Result<Run> {
-        let run = machine.start()?;
-        self.name = None;
-        Ok(run)
-    }
-
-    /// Reads a 32-bit word of physical memory.
-    fn word(&self, address: u64, offset: usize) -> Result<u32> {
-        let mut bytes = [0; 4];
-        self.read(address + offset as u64, &mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    /// Reads physical memory.
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
-        let offset = image::ram_offset(address);
-        self.file.read_exact_at(buffer, offset)?;
-        Ok(())
-    }
-}
-
-/// How a boot ended.
-enum Ended {
-    /// QEMU ended with this code, for this reason.
-    Exit(Option<i32>, Option<String>),
-    /// The purgatory stopped the machine.
-    Stopped,
+        .device(&(machine.talk)(), "talk")?;
+    Ok((qemu, ram))
 }
 
 /// Waits until QEMU ends or the purgatory's own record says that it stopped.
-fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Ended> {
+fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<Exit>> {
     loop {
         if let Some(exit) = run.wait_exit_for(LOOK)? {
-            return Ok(Ended::Exit(exit.code, exit.reason));
+            return Ok(Some(exit));
         }
         match stopped(run, ram, status) {
             Ok(None) => (),
-            Ok(Some(_)) => return Ok(Ended::Stopped),
+            Ok(Some(_)) => return Ok(None),
             // QEMU may have ended just now, and its monitor with it.
             Err(error) => match run.wait_exit_for(AFTER)? {
-                Some(exit) => return Ok(Ended::Exit(exit.code, exit.reason)),
+                Some(exit) => return Ok(Some(exit)),
                 None => return Err(error),
             },
         }
@@ -317,13 +245,15 @@ fn watch(run: &mut Run, ram: &Ram, status: u64) -> Result<Ended> {
 }
 
 /// Reads the purgatory's record; returns its verdict if it stopped the machine.
-pub(crate) fn stopped(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<u32>> {
-    let mut magic = [0; 8];
-    ram.read(status, &mut magic)?;
-    let phase = ram.word(status, offset_of!(Status, phase))?;
-    let ended = [Phase::Refused.number(), Phase::Faulted.number()].contains(&phase);
-    if magic != Status::MAGIC || !ended || !run.is_halted()? {
+pub(crate) fn stopped(run: &mut Run, ram: &Ram, status: u64) -> Result<Option<Verdict>> {
+    let record: Record = ram.read(status)?;
+    let ended = [Phase::Refused.number(), Phase::Faulted.number()];
+    if get!(record, Status.magic).to_ne_bytes() != Status::MAGIC
+        || !ended.contains(&get!(record, Status.phase))
+        || !run.is_halted()?
+    {
         return Ok(None);
     }
-    ram.word(status, offset_of!(Status, verdict)).map(Some)
+    let verdict = get!(record, Status.verdict);
+    Ok(Some(Verdict::from_number(verdict)))
 }

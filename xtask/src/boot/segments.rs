@@ -1,115 +1,131 @@
 //! The memory image of a layout: its segments, the table that describes them,
 //! and what the two hold together.
 
-use anyhow::{Context, Result};
-use object::{Object, ObjectSegment};
-use purgatory_tests::{Range, cases::Layout};
+use anyhow::{Context as _, Result};
+use blob::load::Segment;
+use blob::manifest::Manifest;
+use blob::number::PAGE;
+use object::{Object as _, ObjectSegment as _};
+use purgatory::abi::REGION_COUNT;
+use purgatory_tests::arch::MemoryMap;
+use purgatory_tests::cases::Regions;
+use purgatory_tests::plan::{Flip, Range};
 
-use crate::boot::image::page_up;
-use blob::{load::PAGE, manifest::Manifest};
+use super::space::page_up;
 
-/// Where the RAM disk of the cases lies.
-const RAM_DISK: u64 = 0x0200_0000;
-/// Where the small segments of [`Layout::Sixteen`] begin.
-const SMALL: u64 = 0x0300_0000;
-/// Boot parameters: below 640 KiB, as kernels place them on small machines.
-pub(super) const PARAMETERS: u64 = 0x7_0000;
-/// Where the zeros of [`Layout::Large`] begin.
-const LARGE: u64 = 0x0800_0000;
+/// Ranges of memory, each with its first bytes; zeros follow.
+pub(super) struct Segments(pub(super) Vec<(Range, Vec<u8>)>);
 
 /// The segments of a layout: first and last around the payload.
-pub(super) fn segments(layout: Layout, payload: &[u8]) -> Result<Vec<(Range, Vec<u8>)>> {
+pub(super) fn segments(map: &MemoryMap, regions: Regions, payload: &[u8]) -> Result<Segments> {
     let mut segments = vec![(
         Range {
-            start: PARAMETERS,
+            start: map.parameters,
             len: 2 * PAGE,
         },
         noise(1, 5000),
     )];
     segments.push(flatten(payload)?);
+    let (pages, bytes) = match regions {
+        Regions::Small => (2, 5001),
+        _ => (320, 1_300_001),
+    };
     segments.push((
         Range {
-            start: RAM_DISK,
-            len: 320 * PAGE,
+            start: map.ram_disk,
+            len: pages * PAGE,
         },
-        noise(2, 1_300_001),
+        noise(2, bytes),
     ));
-    if let Layout::Large(mebibytes) = layout {
+    if let Regions::Large(mebibytes) = regions {
         let range = Range {
-            start: LARGE,
+            start: map.large,
             len: mebibytes << 20,
         };
         segments.push((range, Vec::new()));
     }
-    if layout == Layout::Sixteen {
+    if regions == Regions::Sixteen {
         for index in 0..13_u64 {
-            let start = SMALL + index * 3 * PAGE + index * 7;
+            let start = map.small + index * 3 * PAGE + index * 7;
             let len = 4099 + index * 501;
             segments.push((Range { start, len }, noise(index + 3, len / 2)));
         }
     }
-    Ok(segments)
+    Ok(Segments(segments))
 }
 
 /// The region table of a layout.
-pub(super) fn table(layout: Layout, segments: &[(Range, Vec<u8>)]) -> Vec<Range> {
-    let mut regions: Vec<Range> = segments.iter().map(|(range, _)| *range).collect();
-    match layout {
-        Layout::Three | Layout::Sixteen | Layout::Large(_) => (),
-        Layout::Gaps => {
+pub(super) fn table(map: &MemoryMap, which: Regions, segments: &Segments) -> Vec<Range> {
+    let mut regions: Vec<Range> = segments.0.iter().map(|(range, _)| *range).collect();
+    match which {
+        Regions::Three | Regions::Sixteen | Regions::Large(_) | Regions::Small => (),
+        Regions::Gaps => {
             let gap = Range::default();
             regions = regions
                 .into_iter()
                 .flat_map(|region| [gap, gap, region, gap])
                 .collect();
         }
-        Layout::Overlap => regions.push(Range {
-            start: RAM_DISK + 1000,
+        Regions::Overlap => regions.push(Range {
+            start: map.ram_disk + 1000,
             len: 70_003,
         }),
-        Layout::Empty => regions.clear(),
+        Regions::Empty => regions.clear(),
     }
-    regions.resize(16, Range::default());
+    regions.resize(REGION_COUNT, Range::default());
     regions
 }
 
-/// Lists the regions in use under the names of their segments.
-pub(super) fn manifest(
-    regions: &[Range],
-    segments: &[(Range, Vec<u8>)],
-    digest: &[u8],
-) -> Manifest {
-    let mut manifest = Manifest::new(digest);
-    for (index, region) in regions.iter().enumerate() {
-        if region.len > 0 {
-            let holds = |(range, _): &(Range, _)| range.overlaps(region);
-            let name = match segments.iter().position(holds) {
-                Some(0) => "boot parameters",
-                Some(1) => "kernel",
-                Some(2) => "initrd",
-                _ => "another segment",
-            };
-            let bytes = contents(&[*region], segments);
-            manifest.add(index, name, region.start, region.len, &bytes);
+impl Segments {
+    /// Lists the regions in use under the names of their segments.
+    pub(super) fn manifest(&self, regions: &[Range], digest: &[u8]) -> Manifest {
+        let mut manifest = Manifest::new(digest);
+        for (index, region) in regions.iter().enumerate() {
+            if region.len > 0 {
+                let holds = |(range, _): &(Range, _)| range.overlaps(region);
+                let name = match self.0.iter().position(holds) {
+                    Some(0) => "boot parameters",
+                    Some(1) => "kernel",
+                    Some(2) => "initrd",
+                    _ => "another segment",
+                };
+                let segment = Segment {
+                    mem: region.start,
+                    memsz: region.len,
+                    buf: &self.contents(&[*region]),
+                };
+                manifest.add(index, name, &segment);
+            }
         }
+        manifest
     }
-    manifest
-}
 
-/// Reads the regions out of the memory that the segments make up.
-pub(super) fn contents(regions: &[Range], segments: &[(Range, Vec<u8>)]) -> Vec<u8> {
-    let mut all = Vec::new();
-    for region in regions.iter().filter(|region| region.len > 0) {
-        for (range, bytes) in segments {
-            if range.start <= region.start && region.end() <= range.end() {
-                let mut whole = bytes.clone();
-                whole.resize(range.len as usize, 0);
-                let from = (region.start - range.start) as usize;
-                all.extend_from_slice(&whole[from..from + region.len as usize]);
+    /// Reads regions out of the memory that the segments make up.
+    pub(super) fn contents(&self, regions: &[Range]) -> Vec<u8> {
+        let mut all = Vec::new();
+        for region in regions.iter().filter(|region| region.len > 0) {
+            for (range, bytes) in &self.0 {
+                if range.start <= region.start && region.end() <= range.end() {
+                    let mut whole = bytes.clone();
+                    whole.resize(range.len as usize, 0);
+                    let from = (region.start - range.start) as usize;
+                    all.extend_from_slice(&whole[from..from + region.len as usize]);
+                }
+            }
+        }
+        all
+    }
+
+    /// Inverts bits.
+    pub(super) fn flip(&mut self, flip: Flip) {
+        for (range, bytes) in &mut self.0 {
+            bytes.resize(range.len as usize, 0);
+            let offset = flip.at.wrapping_sub(range.start) as usize;
+            if let Some(byte) = bytes.get_mut(offset) {
+                *byte ^= flip.mask as u8;
             }
         }
     }
-    all
 }
 
 /// One segment of a linked program: everything from its first to its last byte.

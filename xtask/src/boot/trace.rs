@@ -3,10 +3,12 @@
 //! No other view is complete: a guest cannot watch code that shares its privilege,
 //! and a device that is not there keeps no record.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use purgatory_tests::TALK_PORT;
+
+use crate::machine::Access;
 
 /// Arguments that make QEMU write the trace into a file, with the time of each line.
 pub(super) fn arguments(log: &Path) -> Vec<String> {
@@ -26,39 +28,29 @@ pub(super) fn arguments(log: &Path) -> Vec<String> {
     .into()
 }
 
-/// One access to a port or to device memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Access {
-    pub(super) write: bool,
-    pub(super) address: u64,
-    pub(super) value: u8,
-    /// In seconds.
-    pub(super) time: f64,
-}
-
 /// What the purgatory did.
 #[derive(Debug)]
 pub(super) struct Trace {
     /// From the first kernel's last word to the second kernel's first.
     pub(super) accesses: Vec<Access>,
     /// Whether the CPU shut down.
-    pub(super) triple_fault: bool,
+    pub(super) shut_down: bool,
 }
 
 impl Trace {
     /// Reads the part between the two kernels.
-    pub(super) fn read(log: &Path) -> Result<Self> {
+    pub(super) fn read(log: &Path, talk: u64) -> Result<Self> {
         let text = fs::read_to_string(log)
             .with_context(|| format!("QEMU left no trace in {}", log.display()))?;
-        Self::parse(&text)
+        Self::parse(&text, talk)
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, talk: u64) -> Result<Self> {
         const READY: &[u8] = b"harness: ready\n";
         let mut said = Vec::new();
         let mut lines = text.lines();
         for access in lines.by_ref().filter_map(access) {
-            if access.write && access.address == u64::from(TALK_PORT) {
+            if access.writes(talk) {
                 said.push(access.value);
             }
             if said.ends_with(READY) {
@@ -71,25 +63,25 @@ impl Trace {
              it needs a QEMU with the trace backend \"log\""
         );
         let mut accesses = Vec::new();
-        let mut triple_fault = false;
+        let mut shut_down = false;
         for line in lines {
-            triple_fault |= line.ends_with("Triple fault");
+            shut_down |= line.ends_with("Triple fault");
             match access(line) {
-                Some(access) if access.address == u64::from(TALK_PORT) => break,
+                Some(access) if access.address == talk => break,
                 access => accesses.extend(access),
             }
         }
         Ok(Self {
             accesses,
-            triple_fault,
+            shut_down,
         })
     }
 
     /// Returns what was written to a port.
-    pub(super) fn written(&self, port: u16) -> impl Iterator<Item = &Access> {
+    pub(super) fn written(&self, port: u64) -> impl Iterator<Item = &Access> {
         self.accesses
             .iter()
-            .filter(move |access| access.write && access.address == u64::from(port))
+            .filter(move |access| access.writes(port))
     }
 }
 
@@ -115,6 +107,8 @@ fn access(line: &str) -> Option<Access> {
 mod tests {
     use super::*;
 
+    const TALK: u64 = 0x5e9;
+
     fn write(address: u64, value: u8) -> String {
         format!(
             "9@1.5:memory_region_ops_write cpu 0 mr 0x1 addr {address:#x} value {value:#x} size 1 name 'io'\n"
@@ -122,14 +116,14 @@ mod tests {
     }
 
     fn say(text: &str) -> String {
-        let byte = |byte: u8| write(TALK_PORT.into(), byte);
+        let byte = |byte: u8| write(TALK, byte);
         text.bytes().map(byte).collect()
     }
 
     #[test]
     fn keeps_what_lies_between_the_kernels() -> Result<()> {
         let text = write(0x70, 1) + &say("harness: ready\n") + &write(0xe9, 0x41) + &say("payload");
-        let trace = Trace::parse(&text)?;
+        let trace = Trace::parse(&text, TALK)?;
         let kept: Vec<_> = trace
             .accesses
             .iter()
@@ -137,13 +131,13 @@ mod tests {
             .collect();
         assert_eq!(kept, [(0xe9, 0x41)]);
         assert_eq!(trace.written(0xe9).count(), 1);
-        assert!(!trace.triple_fault);
+        assert!(!trace.shut_down);
         Ok(())
     }
 
     #[test]
     fn a_qemu_that_does_not_trace_is_an_error() {
-        assert!(Trace::parse("").is_err());
-        assert!(Trace::parse(&write(0xe9, 1)).is_err());
+        assert!(Trace::parse("", TALK).is_err());
+        assert!(Trace::parse(&write(0xe9, 1), TALK).is_err());
     }
 }

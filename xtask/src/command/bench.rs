@@ -1,20 +1,20 @@
 //! `cargo xtask bench`: how fast the shipped bytes verify, beside everything that
 //! does the same on this machine.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    boot::Programs,
-    build,
-    host::{
-        failure::Failure,
-        needs::{Setup, Task},
-        paths::target_directory,
-    },
-    native::bench::{self, Plan, openssl::OpenSsl, result::JUDGED},
-};
+use crate::boot::programs::Programs;
+use crate::host::failure::{Failure, usage};
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::host::paths::target_directory;
+use crate::native::bench::openssl::OpenSsl;
+use crate::native::bench::result::JUDGED;
+use crate::native::bench::{self, Plan};
+use crate::{freestanding, machine};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -69,9 +69,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     };
     if options.check && sizes.iter().all(|&size| size < JUDGED) {
         let what = "--check judges what is measured from 1M on: give such a --size, too";
-        return Err(Failure::Usage(what.to_owned()).into());
+        return Err(usage(what));
     }
-    setup.require(Task::Boot)?;
+    setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     // SAFETY: this process has one thread so far.
     let openssl = match unsafe { OpenSsl::load_both() } {
         Ok((with, without)) => Some((with, without)),
@@ -85,7 +85,11 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         .clone()
         .unwrap_or_else(|| target_directory().join("bench"));
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let blob = options.blob.as_deref().map(build::accept).transpose()?;
+    let blob = options
+        .blob
+        .as_deref()
+        .map(freestanding::accept)
+        .transpose()?;
     let programs = Programs::build(blob, setup)?;
     let plan = Plan {
         sizes,

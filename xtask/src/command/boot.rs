@@ -3,26 +3,52 @@
 //! Without `--kernel` the second kernel is the payload, which checks what it is
 //! handed; with it, any bzImage.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use purgatory_tests::cases::{Case, INTACT, Place, Profile};
+use blob::number::place;
+use purgatory_tests::cases::{Case, INTACT, Place};
 
-use crate::{
-    boot::{Boot, Programs, run_case},
-    build,
-    host::needs::{Setup, Task},
-    kernels::bzimage,
-};
+use crate::boot::Boot;
+use crate::boot::programs::Programs;
+use crate::host::failure::read;
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::kernels::direct::{self, Linux};
+use crate::{freestanding, machine};
 
 /// Options of `cargo xtask boot`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    #[command(flatten)]
-    linux: bzimage::Options,
+    /// Boot this Linux instead of the built-in test kernel
+    #[arg(long, value_name = "BZIMAGE")]
+    kernel: Option<PathBuf>,
+    /// Its initial RAM disk
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    initrd: Option<PathBuf>,
+    /// Its command line
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "kernel",
+        default_value = "console=ttyS0"
+    )]
+    append: String,
+    /// MiB of RAM
+    #[arg(
+        long,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1 << 20),
+        default_value_t = 1024
+    )]
+    memory: u64,
+    /// Where the purgatory goes, instead of as high as it fits
+    #[arg(long, value_name = "ADDRESS", value_parser = place)]
+    at: Option<u64>,
+    /// Pass as soon as the console shows this, instead of when the guest powers off
+    #[arg(long, value_name = "TEXT", requires = "kernel")]
+    expect: Option<String>,
     /// Seconds that the boot may take
     #[arg(
         long,
@@ -38,26 +64,43 @@ pub(crate) struct Options {
 
 /// Runs `cargo xtask boot`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
-    let blob = options.blob.as_deref().map(build::accept).transpose()?;
-    let linux = options.linux.read()?;
-    setup.require(Task::Boot)?;
+    let given = options.blob.as_deref();
+    let blob = given.map(freestanding::accept).transpose()?;
+    let linux = options.linux()?;
+    setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     let programs = Programs::build(blob, setup)?;
     let limit = Duration::from_secs(options.timeout);
     if let Some(linux) = linux {
-        return bzimage::boot(&options.linux, linux, &programs, limit);
+        return direct::boot(&linux, options.expect.as_deref(), &programs, limit);
     }
     let started = Instant::now();
     let case = Case {
-        memory: options.linux.memory,
-        place: options.linux.at.map_or(INTACT.place, Place::At),
+        memory: options.memory,
+        place: options.at.map_or(INTACT.place, Place::At),
         ..INTACT
     };
     let boot = Boot {
         case: &case,
-        profile: Profile::Legacy,
+        state: programs.machine.states[0],
     };
-    let said = run_case(&boot, &programs, limit)?;
-    print!("{said}");
+    print!("{}", boot.run(&programs, limit)?);
     println!("booted in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
+}
+
+impl Options {
+    /// Reads the files, if there is a kernel to boot.
+    fn linux(&self) -> Result<Option<Linux>> {
+        let Some(path) = &self.kernel else {
+            return Ok(None);
+        };
+        let mut linux = Linux::read(path)?;
+        if let Some(initrd) = &self.initrd {
+            linux.initrd = read(initrd)?;
+        }
+        linux.command_line.clone_from(&self.append);
+        linux.memory = self.memory;
+        linux.at = self.at;
+        Ok(Some(linux))
+    }
 }

@@ -1,18 +1,18 @@
 //! `cargo xtask build`: the blob, and on one screen what it is.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use blob::{arch::Arch, wrap};
+use blob::arch::Arch;
+use blob::wrap;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
-use crate::{
-    build::{Blob, blob, default_folder},
-    host::{
-        needs::{Setup, Task},
-        toolchain::Toolchain,
-    },
-};
+use crate::freestanding::{Built, blob, default_folder};
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::host::toolchain::Toolchain;
 
 /// Options of `cargo xtask build`.
 #[derive(clap::Args)]
@@ -24,16 +24,16 @@ pub(crate) struct Options {
 
 /// Runs `cargo xtask build`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
-    setup.require(Task::Build)?;
+    setup.require(FREESTANDING)?;
     let out = options.out.clone().unwrap_or_else(default_folder);
     let toolchain = setup.toolchain()?;
-    let blob = blob(Arch::X86_64, &toolchain, &out)?;
-    println!("{}", summary(&blob, &toolchain)?);
+    let blob = blob(setup.arch, &toolchain, &out)?;
+    println!("{}", summary(setup.arch, &blob, &toolchain)?);
     Ok(())
 }
 
 /// Says on one screen what was built.
-fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
+fn summary(arch: Arch, blob: &Built, toolchain: &Toolchain) -> Result<String> {
     let data = fs::read(&blob.elf)?;
     let elf = object::File::parse(&*data)?;
     let at = |name: &str| {
@@ -55,7 +55,7 @@ fn summary(blob: &Blob, toolchain: &Toolchain) -> Result<String> {
         span("rodata_start", "rodata_end")?,
         stack.size(),
     )?;
-    for symbol in wrap::SYMBOLS {
+    for symbol in wrap::symbols(arch) {
         let found = elf
             .symbol_by_name(symbol)
             .with_context(|| format!("no symbol {symbol}"))?;

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use blob::{
-    check::{ADDRESSES, Verdict, judge},
-    load::{self, Kernel},
-};
+use blob::check::{ADDRESSES, Grade, judge};
+use blob::load::Series;
+use blob::number::place;
 
-use crate::{
-    build::linked_beside,
-    host::failure::{Failure, read_blob},
-};
+use crate::freestanding::linked_beside;
+use crate::host::failure::{Failure, read_blob};
+use crate::host::options::one_of;
 
 /// Proves that kernels will load a purgatory blob, and load it right
 #[derive(clap::Args)]
@@ -19,10 +17,10 @@ pub(crate) struct Options {
     /// The blob, as in `purgatory.ro`
     file: PathBuf,
     /// Judge by the rules of this kernel only
-    #[arg(long, value_name = "VERSION", value_parser = super::one_of(Kernel::ALL, Kernel::name))]
-    kernel: Option<Kernel>,
+    #[arg(long, value_name = "VERSION", value_parser = one_of(Series::ALL, |series| series.name))]
+    kernel: Option<Series>,
     /// Load at this address too
-    #[arg(long, value_name = "ADDR", value_parser = load::place)]
+    #[arg(long, value_name = "ADDR", value_parser = place)]
     load_at: Option<u64>,
     /// The linked program, for the names of functions [default:
     /// purgatory-x86_64.elf in the blob's folder]
@@ -38,11 +36,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bytes = read_blob(&options.file)?;
     let linked = match &options.elf {
         Some(path) => Some(read_blob(path)?),
-        None => linked_beside(&options.file),
+        None => linked_beside(&options.file, &bytes),
     };
     let kernels = match options.kernel {
         Some(kernel) => vec![kernel],
-        None => Kernel::ALL.to_vec(),
+        None => Series::ALL.to_vec(),
     };
     let addresses = ADDRESSES.into_iter().chain(options.load_at).collect();
     let report = judge(&bytes, linked.as_deref(), kernels, addresses);
@@ -50,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         true => print!("{report:#}"),
         false => print!("{report}"),
     }
-    match report.count(Verdict::Broken) {
+    match report.count(Grade::Broken) {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }

@@ -1,22 +1,20 @@
 //! `cargo xtask explain`: what a purgatory's report on a serial console means.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use blob::{arch::Arch, manifest, report, symbols::Code};
+use blob::symbols::Code;
+use blob::{manifest, report};
 
-use crate::{
-    build,
-    host::failure::{Failure, read},
-};
+use crate::freestanding;
+use crate::host::failure::{read, usage};
+use crate::host::options::Setup;
 
 /// Options of `cargo xtask explain`.
 #[derive(clap::Args)]
 #[group(skip)]
-pub struct Options {
+pub(crate) struct Options {
     /// What the console showed, with whatever else is on it
     log: PathBuf,
     /// What was loaded [default: segments.json in the log's folder, where runs
@@ -30,44 +28,39 @@ pub struct Options {
 }
 
 /// Runs `cargo xtask explain`.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let name = options.log.display();
     let log = read(&options.log)?;
     if log.starts_with(&object::elf::ELFMAG) {
         // The blob's own texts are in there, and would pass for reports.
         let what =
             "is a program or a dump, not a log: `cargo xtask status --memory-dump` reads dumps";
-        return Err(Failure::Usage(format!("{name} {what}")).into());
+        return Err(usage(format!("{name} {what}")));
     }
     let reports = report::parse(&String::from_utf8_lossy(&log));
     ensure!(
         !reports.is_empty(),
-        "{name} holds no report of a purgatory: `purgatory: refused: …` or `purgatory: exception …`; \
+        "{name} holds no report of a purgatory: `purgatory: refused: …`, `purgatory: exception …` or `purgatory: verified, by portable …`; \
          `cargo xtask status` finds its record in the machine's memory"
     );
     let manifest = match given_or(options.segments.as_deref(), || {
         options.log.with_file_name(manifest::FILE_NAME)
     })? {
-        Some((path, bytes)) => Some(serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::Usage(format!(
-                "{} is no list of segments: {error}",
-                path.display()
-            ))
-        })?),
+        Some((path, bytes)) => {
+            let list = serde_json::from_slice(&bytes);
+            let name = path.display();
+            Some(list.map_err(|error| usage(format!("{name} is no list of segments: {error}")))?)
+        }
         None => None,
     };
     let program = given_or(options.elf.as_deref(), || {
-        build::default_folder().join(Arch::X86_64.linked_name())
+        freestanding::default_folder().join(setup.arch.linked_name())
     })?;
     let code = match &program {
         Some((path, bytes)) => {
-            let wrong = |error| {
-                Failure::Usage(format!(
-                    "{} is not the linked program of a blob, as in {}: {error:#}",
-                    path.display(),
-                    Arch::X86_64.linked_name()
-                ))
-            };
+            let (name, usual) = (path.display(), setup.arch.linked_name());
+            let what = "is not the linked program of a blob, as in";
+            let wrong = |error| usage(format!("{name} {what} {usual}: {error:#}"));
             Some(Code::linked(bytes).map_err(wrong)?)
         }
         None => None,
@@ -75,7 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
     for found in &reports {
         print!(
             "{}",
-            report::explain(found, manifest.as_ref(), code.as_ref())
+            report::explain(setup.arch, found, manifest.as_ref(), code.as_ref())
         );
     }
     Ok(())

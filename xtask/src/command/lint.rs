@@ -1,5 +1,5 @@
 //! `cargo xtask lint`: formatting, and every lint as an error, on the host and on
-//! the freestanding target.
+//! the freestanding target; and whether xtask compiles for another host.
 //!
 //! Warnings become errors here and nowhere else: exporting `RUSTFLAGS` would
 //! change the blob.
@@ -8,20 +8,19 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{
-    build,
-    host::{
-        failure::Failure,
-        needs::{Setup, Task},
-        paths::root,
-        toolchain::{cargo, find_clippy},
-    },
-};
-use blob::arch::Arch;
+use crate::freestanding;
+use crate::host::failure::Failure;
+use crate::host::needs::{FREESTANDING, LINTERS};
+use crate::host::options::Setup;
+use crate::host::paths::{root, target_directory};
+use crate::host::toolchain::{cargo, find_clippy, find_std};
+
+/// A host of another architecture, for which xtask has to compile too.
+const OTHER_HOST: &str = "aarch64-unknown-linux-gnu";
 
 /// Runs `cargo xtask lint`: all of it, even when the first part fails.
 pub(crate) fn run(setup: &Setup) -> Result<()> {
-    setup.require(Task::Lint)?;
+    setup.require(FREESTANDING.into_iter().chain(LINTERS))?;
     let strict = ["--", "--deny", "warnings"];
     let mut format = Command::new(cargo());
     format.current_dir(root()).args(["fmt", "--all", "--check"]);
@@ -35,19 +34,34 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
             "--all-targets",
         ])
         .args(strict);
-    let (clippy, toolchain) = find_clippy(Arch::X86_64, setup.core)?;
-    let mut bare = build::freestanding(&clippy, "clippy", Arch::X86_64, &toolchain, "lint", &[])?;
+    let (clippy, toolchain) = find_clippy(setup.arch, setup.core)?;
+    let mut bare =
+        freestanding::freestanding(&clippy, "clippy", setup.arch, &toolchain, "lint", &[])?;
     for package in ["purgatory", "harness", "payload"] {
         bare.args(["--package", package]);
     }
     bare.args(strict);
 
+    let mut commands = vec![
+        ("format", format),
+        ("clippy on the host", host),
+        ("clippy on the bare target", bare),
+    ];
+    match find_std(OTHER_HOST) {
+        Some((cargo, rustc)) => {
+            let mut other = Command::new(cargo);
+            other.current_dir(root()).env("RUSTC", rustc);
+            other.args(["check", "--quiet", "--locked", "--all-targets"]);
+            other.args(["--package", "xtask", "--package", "blob"]);
+            other.args(["--target", OTHER_HOST, "--target-dir"]);
+            other.arg(target_directory().join("other-host"));
+            commands.push(("check for another host", other));
+        }
+        None => println!("SKIPPED: check for another host: no compiler has std for {OTHER_HOST}"),
+    }
+
     let mut clean = true;
-    for (what, command) in [
-        ("format", &mut format),
-        ("clippy on the host", &mut host),
-        ("clippy on the bare target", &mut bare),
-    ] {
+    for (what, mut command) in commands {
         let passed = command.status()?.success();
         println!("{} {what}", if passed { "ok  " } else { "FAIL" });
         clean &= passed;

@@ -1,22 +1,26 @@
 //! `cargo xtask linux`: the drop-in in unmodified distribution kernels.
 
-use std::{fs::File, path::PathBuf};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 
-use crate::{
-    host::{
-        failure::Failure,
-        needs::{Setup, Task},
-    },
-    kernels::{Kernel, Scenario, count, fetch::PACKAGES, print_comparison, prove, usage},
-};
+use crate::freestanding::{blob, default_folder};
+use crate::host::failure::{Failure, usage};
+use crate::host::needs::FREESTANDING;
+use crate::host::options::Setup;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::matrix::{Purgatory, Scenario, count, print_comparison, prove};
+use crate::kernels::table::KERNELS;
+use crate::machine;
 
 /// Loads the blob by `kexec_file_load(2)` in real kernels.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Debian's kernel of this version.
-    #[arg(long, default_value = "all", value_parser = ["5.10", "6.1", "6.12", "7.2", "all"])]
+    #[arg(long, default_value = "all", value_parser = names())]
     kernel: String,
     /// A kernel of your own instead: a bzImage.
     #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
@@ -33,31 +37,45 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
+fn names() -> PossibleValuesParser {
+    let names = KERNELS.iter().map(|row| row.series.name);
+    PossibleValuesParser::new(names.chain(["all"]))
+}
+
 /// Runs `cargo xtask linux`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     // Before the minutes that it takes to have something to write.
     let json = options
         .json
         .as_deref()
-        .map(|path| File::create(path).map_err(|e| usage(path, format!("cannot write it: {e}"))));
+        .map(|path| File::create(path).map_err(|e| about(path, format!("cannot write it: {e}"))));
     let json = json.transpose()?;
-    setup.require(Task::Linux)?;
+    let machine = machine::all_needs(setup.arch);
+    setup.require(machine.iter().chain(FREESTANDING))?;
     let kernels = match &options.vmlinuz {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            vec![Kernel::read(&name, path).map_err(|error| usage(path, error))?]
+            let kernel = Kernel::read(&name, path, setup.arch);
+            vec![kernel.map_err(|error| about(path, error))?]
         }
         None => {
-            let chosen = |name: &str| options.kernel == "all" || options.kernel == name;
-            let rows = PACKAGES.iter().filter(|row| chosen(row.name));
-            rows.map(Kernel::fetch).collect::<Result<_>>()?
+            let chosen = |name| options.kernel == "all" || options.kernel == name;
+            let rows = KERNELS.iter().filter(|row| chosen(row.series.name));
+            let kernels = rows.map(|row| Kernel::fetch(row, setup.arch));
+            kernels.collect::<Result<_>>()?
         }
     };
-    let plan = kernels
+    let plan: Vec<_> = kernels
         .into_iter()
         .map(|kernel| (kernel, options.scenario))
         .collect();
-    let records = prove(plan, options.blob.as_deref(), setup)?;
+    let choice = options.blob.as_deref();
+    let (ours, with_stock) = match choice.and_then(Path::to_str) {
+        Some("stock") => (None, true),
+        Some("both") => (Some(ours(None, setup)?), true),
+        _ => (Some(ours(choice, setup)?), false),
+    };
+    let records = prove(setup.arch, &plan, ours.as_slice(), with_stock)?;
     print_comparison(&records);
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &records)?;
@@ -68,4 +86,22 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         0 => Ok(()),
         _ => Err(Failure::Reported.into()),
     }
+}
+
+/// Returns the blob that is the same in every kernel: that file, or else a new one.
+pub(super) fn ours(file: Option<&Path>, setup: &Setup) -> Result<Purgatory> {
+    let (name, path) = match file {
+        Some(path) => ("file", path.to_owned()),
+        None => {
+            let built = blob(setup.arch, &setup.toolchain()?, &default_folder())?;
+            ("ours", built.relocatable)
+        }
+    };
+    let bytes =
+        fs::read(&path).map_err(|error| about(&path, format!("cannot read it: {error}")))?;
+    Ok(Purgatory { name, bytes })
+}
+
+fn about(path: &Path, error: impl fmt::Display) -> anyhow::Error {
+    usage(format!("{}: {error:#}", path.display()))
 }

@@ -1,25 +1,24 @@
 //! A file a command: its options, and what it prints.
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(target_os = "linux")]
 mod bench;
 mod boot;
 mod build;
 mod check;
 mod configure;
 mod explain;
+mod integrate;
 mod lint;
 mod linux;
+mod probe;
 mod status;
 mod test;
 
 use anyhow::Result;
-use clap::{
-    Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::Subcommand;
 
-use crate::host::needs::Setup;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::host::options::Setup;
+#[cfg(target_os = "linux")]
 use crate::native::bench::child;
 
 #[derive(Subcommand)]
@@ -34,6 +33,10 @@ pub(crate) enum Command {
     Boot(boot::Options),
     /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Options),
+    /// Say what a kernel tree does with a purgatory, and which lines decide it
+    Probe(probe::Options),
+    /// Make a kernel tree build with the blob, or as it was before
+    Integrate(integrate::Options),
     /// Say what a purgatory's report on a serial console means
     Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
@@ -41,9 +44,9 @@ pub(crate) enum Command {
     /// Check formatting and lints, on the host and on the freestanding target
     Lint,
     /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[cfg(target_os = "linux")]
     Bench(bench::Options),
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchChild(child::Options),
     /// Run every proof: host tests, the checker, the boot cases
@@ -59,25 +62,16 @@ impl Command {
             Self::Boot(options) => boot::run(options, setup),
             Self::Configure(options) => configure::run(options),
             Self::Linux(options) => linux::run(options, setup),
+            Self::Probe(options) => probe::run(options),
+            Self::Integrate(options) => integrate::run(options, setup),
             Self::Lint => lint::run(setup),
-            Self::Explain(options) => explain::run(options),
-            Self::Status(options) => status::run(options),
+            Self::Explain(options) => explain::run(options, setup),
+            Self::Status(options) => status::run(options, setup),
             Self::Test(options) => test::run(options, setup),
-            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            #[cfg(target_os = "linux")]
             Self::Bench(options) => bench::run(options, setup),
-            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            #[cfg(target_os = "linux")]
             Self::BenchChild(options) => child::run(options),
         }
     }
-}
-
-/// Parses one of a table's rows by its name.
-fn one_of<T: Copy + Send + Sync + 'static, const COUNT: usize>(
-    rows: [T; COUNT],
-    name: impl Fn(T) -> &'static str + Clone + Send + Sync + 'static,
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(rows.map(&name)).map(move |chosen| {
-        let row = rows.iter().find(|row| name(**row) == chosen);
-        *row.expect("one of these names")
-    })
 }

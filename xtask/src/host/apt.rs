@@ -1,26 +1,22 @@
-//! Installs Debian packages, from the release's backports where it is too old.
+//! apt: installs packages, from the release's backports where it is too old, and
+//! reads archives of other releases.
 //!
-//! The system's own list of sources stays as it is: backports are added by a
-//! private list under `target/`, for the one command that needs them.
+//! The system's own list of sources stays as it is: whatever else is needed stands
+//! in private lists under `target/`. What comes from there is verified with Debian's
+//! keys, or does not come.
 
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{
-    host::{
-        paths::target_directory,
-        process, progress,
-        toolchain::{numbers, search_path},
-    },
-    vm::channel::last_lines,
-};
+use super::output::last_lines;
+use super::paths::target_directory;
+use super::toolchain::{numbers, search_path};
+use super::{process, progress};
 
 /// The keys of Debian's archives, as every Debian has them.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -34,12 +30,11 @@ pub(crate) struct Package {
     release: Option<String>,
 }
 
-/// apt, as root or through sudo.
+/// apt, with options of its own.
 pub(crate) struct Apt {
+    options: Vec<String>,
     sudo: bool,
     log: PathBuf,
-    /// The system's sources and ours, once backports were asked for.
-    sources: Option<PathBuf>,
 }
 
 impl Apt {
@@ -48,8 +43,8 @@ impl Apt {
         search_path("apt-get").next().is_some()
     }
 
-    /// Gets the right to install; sudo may ask for a password.
-    pub(crate) fn new() -> Result<Self> {
+    /// The system's own, with the right to install; sudo may ask for a password.
+    pub(crate) fn of_system() -> Result<Self> {
         let sudo = !rustix::process::geteuid().is_root();
         if sudo {
             let allowed = Command::new("sudo").arg("-v").status();
@@ -64,10 +59,47 @@ impl Apt {
         let log = folder.join("apt.log");
         File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         Ok(Self {
+            options: Vec::new(),
             sudo,
             log,
-            sources: None,
         })
+    }
+
+    /// One that knows these sources only and keeps everything in `folder`.
+    pub(crate) fn private(folder: &Path, sources: &str) -> Result<Self> {
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        File::create(folder.join("status"))?;
+        fs::write(folder.join("sources.list"), sources)?;
+        let own = |part: &str| folder.join(part).display().to_string();
+        let options = [
+            format!("Dir::State={}", own("")),
+            format!("Dir::State::Lists={}", own("lists")),
+            format!("Dir::State::Status={}", own("status")),
+            format!("Dir::Cache={}", own("cache")),
+            format!("Dir::Etc::SourceList={}", own("sources.list")),
+            "Dir::Etc::SourceParts=-".to_owned(),
+            // Our directories need not be open to apt's own user.
+            "APT::Sandbox::User=root".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+        ];
+        Ok(Self {
+            options: options.into(),
+            sudo: false,
+            log: folder.join("apt.log"),
+        })
+    }
+
+    /// Describes a run of one of apt's programs.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.env("LC_ALL", "C");
+        for option in &self.options {
+            command.args(["-o", option]);
+        }
+        command
     }
 
     /// Brings the package lists up to date. One that cannot be had is no reason to
@@ -131,7 +163,7 @@ impl Apt {
 
     /// The version that apt would install.
     fn candidate(&self, package: &str) -> Result<Option<String>> {
-        let policy = self.cache(&["policy", package])?;
+        let policy = process::output(self.program("apt-cache").args(["policy", package]))?;
         let candidate = policy
             .lines()
             .find_map(|line| line.trim().strip_prefix("Candidate: "));
@@ -142,7 +174,7 @@ impl Apt {
 
     /// Tells whether `release` has at least `version` of the package.
     fn has(&self, package: &str, release: &str, version: (u32, u32)) -> Result<bool> {
-        let all = self.cache(&["madison", package])?;
+        let all = process::output(self.program("apt-cache").args(["madison", package]))?;
         Ok(all.lines().any(|line| {
             let mut fields = line.split('|').map(str::trim).skip(1);
             let number = fields.next().and_then(upstream);
@@ -163,13 +195,8 @@ impl Apt {
             return Ok(None);
         };
         let release = format!("{codename}-backports");
-        let targets = ["indextargets", "--format", "$(RELEASE) $(REPO_URI)"];
-        let targets = process::output(Command::new("apt-get").args(targets))?;
-        let known: Vec<_> = targets
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .collect();
-        if self.sources.is_some() || known.iter().any(|(name, _)| *name == release) {
+        let known = mirrors()?;
+        if !self.options.is_empty() || known.iter().any(|(name, _)| *name == release) {
             return Ok(Some(release));
         }
         let Some((_, mirror)) = known.iter().find(|(name, _)| *name == codename) else {
@@ -188,7 +215,7 @@ impl Apt {
             false => String::new(),
         };
         fs::write(&own, format!("deb {signed}{mirror} {release} main\n"))?;
-        self.sources = Some(folder);
+        self.options = vec![format!("Dir::Etc::SourceParts={}", folder.display())];
         let _busy = progress::spinner(format!("looking into {release}"));
         let only = format!("Dir::Etc::SourceList={}", own.display());
         let keep = "APT::Get::List-Cleanup=false";
@@ -197,21 +224,17 @@ impl Apt {
         Ok(there.then_some(release))
     }
 
-    /// Runs `apt-get`; its output goes to the log.
+    /// Runs `apt-get` with the right to install; its output goes to the log.
     fn run(&self, arguments: &[&str]) -> Result<bool> {
         let mut log = File::options().append(true).open(&self.log)?;
         writeln!(log, "\n$ apt-get {}", arguments.join(" "))?;
-        let mut command = if self.sudo {
-            let mut sudo = Command::new("sudo");
-            sudo.args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-            sudo
-        } else {
-            let mut root = Command::new("apt-get");
-            root.env("DEBIAN_FRONTEND", "noninteractive");
-            root
-        };
+        let mut command = Command::new(if self.sudo { "sudo" } else { "env" });
+        command.args(self.sudo.then_some("env"));
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        for option in &self.options {
+            command.args(["-o", option]);
+        }
         let status = command
-            .args(self.options())
             .args(["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"])
             .args(arguments)
             .stdin(Stdio::null())
@@ -221,23 +244,36 @@ impl Apt {
             .context("cannot run apt-get")?;
         Ok(status.success())
     }
+}
 
-    fn cache(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new("apt-cache");
-        command.env("LC_ALL", "C").args(self.options());
-        process::output(command.args(arguments))
-    }
+/// Where this system's own apt gets its packages from: releases and archives.
+pub(crate) fn mirrors() -> Result<Vec<(String, String)>> {
+    // Before the first update, `indextargets` knows none.
+    let listed = process::output(Command::new("apt-get").args(["update", "--print-uris"]))?;
+    Ok(listed.lines().filter_map(mirror).collect())
+}
 
-    fn options(&self) -> Vec<String> {
-        let ours = self.sources.as_ref().map(|folder| {
-            let folder = folder.display();
-            ["-o".to_owned(), format!("Dir::Etc::SourceParts={folder}")]
-        });
-        ours.into_iter().flatten().collect()
-    }
+/// Reads `'ARCHIVE/dists/RELEASE/InRelease' …`.
+fn mirror(line: &str) -> Option<(String, String)> {
+    let (archive, rest) = line.strip_prefix('\'')?.split_once("/dists/")?;
+    let (release, _) = rest.split_once("/InRelease")?;
+    Some((release.to_owned(), archive.to_owned()))
 }
 
 /// Reads the first two numbers of a Debian version, behind its epoch.
 fn upstream(version: &str) -> Option<(u32, u32)> {
     numbers(version.split_once(':').map_or(version, |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_mirrors_of_the_system() {
+        let line = "'https://mirror.example/debian/dists/bookworm/InRelease' a 0 ";
+        let archive = "https://mirror.example/debian".to_owned();
+        assert_eq!(mirror(line), Some(("bookworm".to_owned(), archive)));
+        assert_eq!(mirror("Reading package lists..."), None);
+    }
 }

@@ -15,6 +15,11 @@ pub(crate) enum Failure {
     Reported,
 }
 
+/// An error of the command line.
+pub(crate) fn usage(what: impl fmt::Display) -> anyhow::Error {
+    Failure::Usage(what.to_string()).into()
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

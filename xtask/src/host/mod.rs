@@ -6,6 +6,7 @@ pub(crate) mod output;
 pub(crate) mod apt;
 pub(crate) mod failure;
 pub(crate) mod needs;
+pub(crate) mod options;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod progress;

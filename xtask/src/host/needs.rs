@@ -1,61 +1,35 @@
-//! What each command needs from the machine, in one table; what is missing is
-//! said at once, before anything starts, or installed with `--provision`.
+//! What commands need from the machine; what is missing is said at once, before
+//! anything starts, or installed with `--provision`.
 //!
 //! It asks for properties, not for packages: a QEMU built by hand is as good as
 //! the distribution's. It never runs rustup: what rustup should download is
 //! written in `rust-toolchain.toml`.
 
+use std::env;
 use std::process::Command;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, ensure};
 
-use crate::{
-    host::{
-        apt::Apt,
-        process,
-        toolchain::{self, Core, Toolchain, cargo, search_path},
-    },
-    vm::qemu,
-};
-use blob::arch::Arch;
-
-/// Options of every command.
-#[derive(Clone, Copy, clap::Args)]
-pub(crate) struct Setup {
-    /// Install what the command needs and this machine lacks
-    #[arg(long, global = true)]
-    provision: bool,
-    /// Insist on where `core` comes from
-    #[arg(long, global = true, value_enum)]
-    pub(crate) core: Option<Core>,
-}
-
-/// A command, as far as it needs something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Task {
-    Build,
-    Boot,
-    Test,
-    Linux,
-    Lint,
-}
+use super::apt::Apt;
+use super::options::Setup;
+use super::toolchain::{Core, cargo, search_path};
+use super::{process, toolchain};
 
 /// One thing that commands need.
-struct Need {
-    tasks: &'static [Task],
+pub(crate) struct Need {
     /// Fails, in words for people, where it is missing.
-    check: fn(&Setup) -> Result<()>,
+    pub(crate) check: fn(&Setup) -> Result<()>,
     /// Whether the command can do without.
-    optional: bool,
-    /// Its packages, in the order of [`MANAGERS`].
-    packages: [&'static str; MANAGERS.len()],
+    pub(crate) optional: bool,
+    /// Its packages, in the order of [`MANAGERS`]; `{target}` is the target's name.
+    pub(crate) packages: [&'static str; MANAGERS.len()],
     /// The versions that the first of the apt packages must and should have.
-    versions: [(u32, u32); 2],
+    pub(crate) versions: [(u32, u32); 2],
     /// What helps beside packages.
-    or: &'static str,
+    pub(crate) or: &'static str,
 }
 
-/// The package managers that have a column in the table: program, how it installs.
+/// The package managers that have a column: program, how it installs.
 const MANAGERS: [(&str, &str); 4] = [
     ("apt-get", "apt-get install"),
     ("dnf", "dnf install"),
@@ -63,94 +37,63 @@ const MANAGERS: [(&str, &str); 4] = [
     ("brew", "brew install"),
 ];
 
-/// The oldest QEMU that the boots were seen to work with.
-const QEMU_OLDEST: (u32, u32) = (7, 2);
-/// The first QEMU that emulates SHA-NI.
-pub(crate) const QEMU_SHA_NI: (u32, u32) = (8, 2);
+/// Something for which there is neither a package nor another way.
+const NOTHING: Need = Need {
+    check: |_| Ok(()),
+    optional: false,
+    packages: [""; MANAGERS.len()],
+    versions: [(0, 0); 2],
+    or: "",
+};
 
-const QEMU_PACKAGES: [&str; 4] = [
-    "qemu-system-x86",
-    "qemu-system-x86-core",
-    "qemu-system-x86",
-    "qemu",
-];
+/// What freestanding code takes.
+pub(crate) const FREESTANDING: [&Need; 3] = [&COMPILER, &PREBUILT, &LINKER];
 
-const NEEDS: [Need; 8] = [
-    Need {
-        tasks: &[Task::Boot, Task::Test, Task::Linux],
-        check: |_| match qemu::version()? {
-            version if version < QEMU_OLDEST => bail!(
-                "QEMU {} is too old: {} is the oldest that works",
-                dotted(version),
-                dotted(QEMU_OLDEST)
-            ),
-            _ => Ok(()),
-        },
-        optional: false,
-        packages: QEMU_PACKAGES,
-        versions: [QEMU_OLDEST, QEMU_SHA_NI],
-        or: "",
+static COMPILER: Need = Need {
+    check: |setup| match setup.core {
+        Some(Core::Prebuilt) => Ok(()),
+        any => toolchain::has_compiler(setup.arch, any),
     },
-    Need {
-        tasks: &[Task::Test, Task::Linux],
-        check: |_| match qemu::version() {
-            Ok(version) if version < QEMU_SHA_NI => bail!(
-                "QEMU {} does not emulate SHA-NI, {} does: its cases are skipped",
-                dotted(version),
-                dotted(QEMU_SHA_NI)
-            ),
-            _ => Ok(()),
-        },
-        optional: true,
-        packages: QEMU_PACKAGES,
-        versions: [QEMU_OLDEST, QEMU_SHA_NI],
-        or: "",
+    packages: [
+        "rustc-web cargo-web rust-web-src",
+        "rust-std-static-{target}",
+        "rust-src",
+        "rustup",
+    ],
+    versions: [toolchain::OLDEST; 2],
+    or: "rustup target add {target}",
+    ..NOTHING
+};
+
+static PREBUILT: Need = Need {
+    check: |setup| match setup.core {
+        Some(Core::Prebuilt) => toolchain::has_compiler(setup.arch, setup.core),
+        _ => Ok(()),
     },
-    Need {
-        tasks: &[Task::Build, Task::Boot, Task::Test, Task::Linux, Task::Lint],
-        check: |setup| match setup.core {
-            Some(Core::Prebuilt) => Ok(()),
-            any => toolchain::has_compiler(Arch::X86_64, any),
-        },
-        optional: false,
-        packages: [
-            "rustc-web cargo-web rust-web-src",
-            "rust-std-static-x86_64-unknown-none",
-            "rust-src",
-            "rustup",
-        ],
-        versions: [toolchain::OLDEST; 2],
-        or: "rustup target add x86_64-unknown-none",
+    packages: ["", "rust-std-static-{target}", "", "rustup"],
+    or: "rustup target add {target}",
+    ..NOTHING
+};
+
+static LINKER: Need = Need {
+    check: |_| toolchain::has_linker(),
+    packages: ["lld", "lld", "lld", "lld"],
+    ..NOTHING
+};
+
+/// What the tests of the host compile their fixtures with.
+pub(crate) static C_COMPILER: Need = Need {
+    check: |setup| match setup.arch.name {
+        env::consts::ARCH => on_path(&["cc", "ld"]),
+        other => on_path(&["gcc", "ld"].map(|tool| format!("{other}-linux-gnu-{tool}"))),
     },
-    Need {
-        tasks: &[Task::Build, Task::Boot, Task::Test, Task::Linux, Task::Lint],
-        check: |setup| match setup.core {
-            Some(Core::Prebuilt) => toolchain::has_compiler(Arch::X86_64, setup.core),
-            _ => Ok(()),
-        },
-        optional: false,
-        packages: ["", "rust-std-static-x86_64-unknown-none", "", "rustup"],
-        versions: [(0, 0); 2],
-        or: "rustup target add x86_64-unknown-none",
-    },
-    Need {
-        tasks: &[Task::Build, Task::Boot, Task::Test, Task::Linux, Task::Lint],
-        check: |_| toolchain::has_linker(),
-        optional: false,
-        packages: ["lld", "lld", "lld", "lld"],
-        versions: [(0, 0); 2],
-        or: "",
-    },
-    Need {
-        tasks: &[Task::Test],
-        check: |_| on_path(&["cc", "ld"]),
-        optional: false,
-        packages: ["gcc libc6-dev", "gcc", "gcc", "x86_64-elf-gcc"],
-        versions: [(0, 0); 2],
-        or: "",
-    },
-    Need {
-        tasks: &[Task::Lint],
+    packages: ["gcc libc6-dev", "gcc", "gcc", "x86_64-elf-gcc"],
+    ..NOTHING
+};
+
+/// What `cargo xtask lint` runs.
+pub(crate) const LINTERS: [&Need; 2] = [
+    &Need {
         check: |_| {
             for tool in ["fmt", "clippy"] {
                 process::output(Command::new(cargo()).args([tool, "--version"]))
@@ -158,7 +101,6 @@ const NEEDS: [Need; 8] = [
             }
             Ok(())
         },
-        optional: false,
         packages: [
             "rustfmt-web rust-web-clippy",
             "rustfmt clippy",
@@ -167,11 +109,10 @@ const NEEDS: [Need; 8] = [
         ],
         versions: [toolchain::OLDEST; 2],
         or: "rustup component add rustfmt clippy",
+        ..NOTHING
     },
-    Need {
-        tasks: &[Task::Lint],
-        check: |setup| toolchain::find_clippy(Arch::X86_64, setup.core).map(drop),
-        optional: false,
+    &Need {
+        check: |setup| toolchain::find_clippy(setup.arch, setup.core).map(drop),
         packages: [
             "rust-web-clippy cargo-web rust-web-src",
             "clippy",
@@ -179,42 +120,32 @@ const NEEDS: [Need; 8] = [
             "rust",
         ],
         versions: [toolchain::OLDEST; 2],
-        or: "",
+        ..NOTHING
     },
 ];
 
 impl Setup {
-    /// Makes sure that the machine has what `task` needs.
-    pub(crate) fn require(&self, task: Task) -> Result<()> {
-        let mut lacking = self.lacking(task);
-        if self.provision && !lacking.is_empty() && Apt::is_here() {
-            install(&lacking)?;
-            lacking = self.lacking(task);
+    /// Makes sure that the machine has all of it, or says what is missing.
+    pub(crate) fn require(&self, needs: impl IntoIterator<Item = &'static Need>) -> Result<()> {
+        let needs: Vec<_> = needs.into_iter().collect();
+        let lacking = || -> Vec<(&Need, String)> {
+            let missing =
+                |need: &&'static Need| Some((*need, format!("{:#}", (need.check)(self).err()?)));
+            needs.iter().filter_map(missing).collect()
+        };
+        let mut found = lacking();
+        if self.provision && !found.is_empty() && Apt::is_here() {
+            install(&found)?;
+            found = lacking();
         }
-        for (need, what) in &lacking {
-            if need.optional {
-                eprintln!("note: {what}");
-            }
+        for (_, what) in found.iter().filter(|(need, _)| need.optional) {
+            eprintln!("note: {what}");
         }
-        lacking.retain(|(need, _)| !need.optional);
-        if lacking.is_empty() {
+        found.retain(|(need, _)| !need.optional);
+        if found.is_empty() {
             return Ok(());
         }
-        Err(anyhow!(self.describe(&lacking)))
-    }
-
-    /// Finds the toolchain; [`Setup::require`] has made sure that there is one.
-    pub(crate) fn toolchain(&self) -> Result<Toolchain> {
-        toolchain::find(Arch::X86_64, self.core)
-    }
-
-    /// Lists what is missing for `task`, each with the reason.
-    fn lacking(&self, task: Task) -> Vec<(&'static Need, String)> {
-        NEEDS
-            .iter()
-            .filter(|need| need.tasks.contains(&task))
-            .filter_map(|need| Some((need, format!("{:#}", (need.check)(self).err()?))))
-            .collect()
+        Err(anyhow!(self.describe(&found)))
     }
 
     /// Says everything that is missing, and how to get it on this machine.
@@ -235,13 +166,16 @@ impl Setup {
             let names = lacking
                 .iter()
                 .flat_map(|(need, _)| need.packages[column].split_whitespace());
-            let names = unique(names).join(" ");
+            let names = unique(names)
+                .join(" ")
+                .replace("{target}", self.arch.target);
             if !names.is_empty() && (!any || here(program)) {
                 text += &format!("\n  {install} {names}");
             }
         }
         let others = lacking.iter().map(|(need, _)| need.or);
         for command in unique(others.filter(|command| !command.is_empty())) {
+            let command = command.replace("{target}", self.arch.target);
             text += &format!("\n  {command}   (where Rust comes from rustup)");
         }
         text
@@ -261,7 +195,7 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 
 /// Installs with apt what it has packages for.
 fn install(lacking: &[(&Need, String)]) -> Result<()> {
-    let mut apt = Apt::new()?;
+    let mut apt = Apt::of_system()?;
     apt.update()?;
     let mut packages = Vec::new();
     for (need, _) in lacking {
@@ -285,18 +219,11 @@ fn install(lacking: &[(&Need, String)]) -> Result<()> {
     apt.install(&packages)
 }
 
-fn on_path(programs: &[&str]) -> Result<()> {
+fn on_path<S: AsRef<str>>(programs: &[S]) -> Result<()> {
+    let programs = programs.iter().map(AsRef::as_ref);
     let missing: Vec<_> = programs
-        .iter()
-        .copied()
         .filter(|program| search_path(program).next().is_none())
         .collect();
-    match missing.as_slice() {
-        [] => Ok(()),
-        missing => bail!("no {} on PATH", missing.join(", no ")),
-    }
-}
-
-fn dotted((major, minor): (u32, u32)) -> String {
-    format!("{major}.{minor}")
+    ensure!(missing.is_empty(), "no {} on PATH", missing.join(", no "));
+    Ok(())
 }

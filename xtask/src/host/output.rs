@@ -6,14 +6,12 @@
 //! Files are replaced at once: a reader sees the old one or the new one. Folders of
 //! intermediate files have one user at a time.
 
-use std::{
-    fmt,
-    fs::{self, File, TryLockError},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    sync::OnceLock,
-};
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::{fmt, fs, io};
 
 use anyhow::{Context as _, Result};
 use blob::manifest::{self, Manifest};
@@ -107,6 +105,19 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
     lock().with_context(|| format!("cannot lock {}", folder.display()))
 }
 
+/// How many last lines of a log a failure shows.
+const LAST_LINES: usize = 20;
+
+/// Returns the end of a log.
+pub(crate) fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(LAST_LINES);
+    lines[first..]
+        .iter()
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -129,5 +140,13 @@ mod tests {
         let error = replace(&taken, b"").unwrap_err().to_string();
         assert!(error.contains("taken, which stays as it is"), "{error}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn shows_the_last_lines_only() {
+        let text: String = (0..50).map(|number| format!("{number}\n")).collect();
+        let last = last_lines(&text);
+        assert_eq!(last.lines().count(), LAST_LINES);
+        assert!(last.starts_with("30\n") && last.ends_with("49\n"));
     }
 }

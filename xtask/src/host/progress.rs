@@ -1,6 +1,7 @@
 //! Shows on a terminal that something is going on, once it takes over two seconds.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -3,11 +3,9 @@
 //! source of `core`; and an lld, because GNU ld rewrites GOT loads into absolute
 //! addresses.
 
-use std::{
-    env, fmt,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fmt};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -75,7 +73,7 @@ impl Compiler {
     fn has(&self, core: Core, arch: Arch) -> bool {
         let library = self.sysroot.join("lib/rustlib");
         match core {
-            Core::Prebuilt => has_core(&library.join(arch.target()).join("lib")),
+            Core::Prebuilt => has_library(&library.join(arch.target).join("lib"), "libcore-"),
             Core::Source => library.join("src/rust/library/core/src/lib.rs").exists(),
         }
     }
@@ -105,6 +103,15 @@ pub(crate) fn find_clippy(arch: Arch, wanted: Option<Core>) -> Result<(PathBuf, 
     Ok((compiler.clippy(), toolchain))
 }
 
+/// Finds a compiler that has `std` for a host: its cargo, and itself.
+pub(crate) fn find_std(target: &str) -> Option<(PathBuf, PathBuf)> {
+    let library = |compiler: &Compiler| compiler.sysroot.join("lib/rustlib").join(target);
+    let found = compilers()
+        .into_iter()
+        .find(|compiler| has_library(&library(compiler).join("lib"), "libstd-"));
+    found.map(|compiler| (compiler.cargo, compiler.rustc))
+}
+
 fn toolchain(
     arch: Arch,
     wanted: Option<Core>,
@@ -114,11 +121,10 @@ fn toolchain(
 ) -> Result<Toolchain> {
     let why = match (wanted, core) {
         (Some(_), _) => "asked for".to_owned(),
-        (None, Core::Prebuilt) => format!("the toolchain has {}", arch.target()),
-        (None, Core::Source) => format!(
-            "no toolchain has {}, this one has the source",
-            arch.target()
-        ),
+        (None, Core::Prebuilt) => format!("the toolchain has {}", arch.target),
+        (None, Core::Source) => {
+            format!("no toolchain has {}, this one has the source", arch.target)
+        }
     };
     let lld_version = process::output(Command::new(&lld).args(["-flavor", "gnu", "--version"]))?;
     Ok(Toolchain {
@@ -158,9 +164,9 @@ fn choose(compilers: &[Compiler], arch: Arch, wanted: Option<Core>) -> Result<(C
     bail!(
         "no compiler has {} (seen: {})",
         match wanted {
-            Some(Core::Prebuilt) => format!("`core` for {}", arch.target()),
+            Some(Core::Prebuilt) => format!("`core` for {}", arch.target),
             Some(Core::Source) => "the source of `core`".to_owned(),
-            None => format!("`core` for {}, or its source", arch.target()),
+            None => format!("`core` for {}, or its source", arch.target),
         },
         if seen.is_empty() {
             "none".to_owned()
@@ -246,11 +252,10 @@ pub(crate) fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-fn has_core(folder: &Path) -> bool {
+fn has_library(folder: &Path, name: &str) -> bool {
     folder.read_dir().is_ok_and(|mut files| {
-        files.any(|file| {
-            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
-        })
+        files
+            .any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with(name)))
     })
 }
 

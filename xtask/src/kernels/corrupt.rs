@@ -10,17 +10,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::loaded;
-use super::scenario::{CONSOLE, FIRST_LINES, Setup, Way, trouble, wait_loaded};
-use crate::{
-    host::output,
-    vm::{
-        channel::Wait,
-        gdb::{Debugger, Register},
-        qemu::Run,
-    },
-};
-use blob::load::{Kernel, Loaded};
+use super::scenario::{CONSOLE, FIRST_LINES, First, Way, trouble, wait_loaded};
+use super::segments;
+use crate::host::output;
+use crate::machine::Machine;
+use crate::vm::channel::Wait;
+use crate::vm::gdb::Debugger;
+use crate::vm::run::Run;
+use blob::load::{Loaded, Series};
 
 /// What makes kernels before 6.8 say where they load; later ones are asked by
 /// a flag of the system call.
@@ -92,34 +89,34 @@ impl fmt::Display for End {
 }
 
 /// Runs the scenario; returns what was observed.
-pub(super) fn run(name: &str, setup: &Setup, way: Way, target: Target) -> Result<String> {
+pub(super) fn run(name: &str, first: &First, way: Way, target: Target) -> Result<String> {
     let more = format!(" {}=1{TALK}", linux_init::HOLD);
-    let mut run = setup.machine(name, way, &more)?.debuggable()?.start()?;
+    let mut run = first.qemu(name, way, &more)?.debuggable()?.start()?;
     wait_loaded(&mut run)?;
-    let result = observe(&mut run, &setup.blob, way, target);
+    let result = observe(&mut run, first, way, target);
     result.map_err(|error| run.failure(format!("{error:#}")))
 }
 
-fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<String> {
+fn observe(run: &mut Run, first: &First, way: Way, target: Target) -> Result<String> {
     let base = load_address(&run.text(CONSOLE)?)?;
     // For the symbols: their places are the same in every kernel.
-    let guest = Guest(Loaded::place(blob, base, Kernel::V6_12)?);
+    let guest = Victim {
+        loaded: Loaded::place(&first.blob, base, Series::V6_12)?,
+        machine: first.machine,
+    };
 
     let mut debugger = run.debugger()?;
     debugger.physical(true)?;
     if way == Way::Normal {
-        let entry = guest.0.entry;
+        let entry = guest.loaded.entry;
         debugger.set_breakpoint(entry)?;
         debugger.resume()?;
         run.send(CONSOLE, linux_init::GO)?;
         debugger.wait_stop()?;
-        ensure!(
-            debugger.register(Register::Rip)? == entry,
-            "stopped, but not at {entry:#x}"
-        );
+        ensure!(debugger.pc()? == entry, "stopped, but not at {entry:#x}");
         debugger.clear_breakpoint(entry)?;
     }
-    let manifest = loaded::manifest(&guest.0, &mut debugger, run.monitor()?)?;
+    let manifest = segments::manifest(&guest.loaded, &mut debugger, run.monitor()?)?;
     output::manifest(run.directory(), &manifest)?;
     let what = guest.flip(&mut debugger, target)?;
     debugger.resume()?;
@@ -138,7 +135,7 @@ fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<Strin
         End::Refused(_) => {
             let said = rest.lines().find(|line| line.starts_with(WORDS));
             // A purgatory without a record is not ours, and may be silent.
-            let silent = guest.0.symbol_address("purgatory_status").is_err();
+            let silent = guest.is_foreign();
             ensure!(said.is_some() || silent, "{what}: {end}, without a word");
             ensure!(
                 rest.contains(LAST_WORDS) || silent,
@@ -146,8 +143,8 @@ fn observe(run: &mut Run, blob: &[u8], way: Way, target: Target) -> Result<Strin
             );
             Ok(format!("{what}: {end}, {}", said.unwrap_or("silent")))
         }
-        // Nothing verifies the registers: what follows is recorded, not judged.
-        _ if target == Target::Registers => Ok(format!("{what}: {end}")),
+        // The stock purgatory does not look at them: what follows is recorded, not judged.
+        _ if target == Target::Registers && guest.is_foreign() => Ok(format!("{what}: {end}")),
         _ => bail!("{what}: not refused: {end}"),
     }
 }
@@ -163,19 +160,51 @@ fn load_address(console: &str) -> Result<u64> {
 }
 
 /// A guest, by its loaded purgatory.
-struct Guest<'a>(Loaded<'a>);
+struct Victim<'a> {
+    loaded: Loaded<'a>,
+    machine: &'static Machine,
+}
 
-impl Guest<'_> {
+impl Victim<'_> {
+    /// Tells whether the purgatory is somebody else's.
+    fn is_foreign(&self) -> bool {
+        self.loaded.symbol_address("purgatory_status").is_err()
+    }
+
+    /// Counts the bits of the register image whose change our purgatory does not see:
+    /// those of rip and rsi that still lead into a region, and all others.
+    fn escapes(&self, debugger: &mut Debugger, regions: &[[u64; 2]]) -> Result<String> {
+        let known = &self.loaded.file.arch.registers;
+        let image = self.loaded.symbol_address(known.symbol)?;
+        let image = segments::words(&debugger.read(image, known.size() as usize)?);
+        let inside = |address: u64| {
+            let holds = |[start, length]: &[u64; 2]| address.wrapping_sub(*start) < *length;
+            regions.iter().any(holds)
+        };
+        let kept = |name: &str, or_zero: bool| {
+            let value = image[known.index(name)];
+            let escapes = |bit: &u32| {
+                let value = value ^ 1 << bit;
+                inside(value) || or_zero && value == 0
+            };
+            (0..64).filter(escapes).count()
+        };
+        let (entry, parameters) = (kept(known.entry, false), kept(known.parameters, true));
+        let others = 64 * (known.names.len() - 2);
+        Ok(format!(
+            "of {} flips {} escape: {} {entry}, {} {parameters}, the others {others}",
+            64 * known.names.len(),
+            entry + parameters + others,
+            known.entry,
+            known.parameters
+        ))
+    }
+
     /// Flips the bit and says which.
     fn flip(&self, debugger: &mut Debugger, target: Target) -> Result<String> {
-        let table = self.0.symbol_address("purgatory_sha_regions")?;
+        let table = self.loaded.symbol_address("purgatory_sha_regions")?;
         let bytes = debugger.read(table, 256)?;
-        let words: Vec<u64> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|word| u64::from_le_bytes(*word))
-            .collect();
+        let words = segments::words(&bytes);
         let (regions, _) = words.as_chunks::<2>();
         let largest = regions
             .iter()
@@ -185,18 +214,37 @@ impl Guest<'_> {
         ensure!(
             *length > 0,
             "the purgatory at {:#x} has an empty table",
-            self.0.mem
+            self.loaded.mem
         );
         let (address, bit) = match target {
             Target::Segment => (start + length / 2, 5),
-            Target::Digest => (self.0.symbol_address("purgatory_sha256_digest")?, 0),
+            Target::Digest => (self.loaded.symbol_address("purgatory_sha256_digest")?, 0),
             // The region begins a page earlier or later, where there is memory, too.
             Target::Table => (table + 16 * index as u64, 12),
-            // `rip` is the last of 17 registers; bit 40 is beyond all memory.
-            Target::Registers => (self.0.symbol_address("entry64_regs")? + 16 * 8, 40),
+            // Bit 40 is beyond all memory.
+            Target::Registers => {
+                let registers = &self.loaded.file.arch.registers;
+                let image = self.loaded.symbol_address(registers.symbol)?;
+                (image + 8 * registers.index(registers.entry) as u64, 40)
+            }
+        };
+        let escapes = match target {
+            Target::Registers if !self.is_foreign() => {
+                format!(" ({})", self.escapes(debugger, regions)?)
+            }
+            _ => String::new(),
         };
         debugger.flip(address, bit)?;
-        Ok(format!("{target} at {address:#x}"))
+        Ok(format!("{target} at {address:#x}{escapes}"))
+    }
+
+    /// Returns where the processor is if it has come to rest there.
+    ///
+    /// The guest maps all memory one to one by then; before that, its own kernel
+    /// runs at addresses where there is no physical memory to read.
+    fn rest(&self, debugger: &mut Debugger, pc: u64) -> Option<u64> {
+        let code = debugger.read(pc.checked_sub(1)?, 3).ok()?;
+        (self.machine.is_at_rest)(code.try_into().ok()?).then_some(pc)
     }
 
     /// Looks at the guest again and again until its end is clear.
@@ -217,12 +265,12 @@ impl Guest<'_> {
                     _ => return Err(error),
                 },
             };
-            let rest = rest(debugger, rip);
+            let rest = self.rest(debugger, rip);
             // Twice, so that a halt on the way through is no end.
             if rest.is_some() && rest == rested {
-                let inside = (self.0.mem..self.0.mem + self.0.memsz).contains(&rip);
+                let inside = (self.loaded.mem..self.loaded.mem + self.loaded.memsz).contains(&rip);
                 return Ok(if inside {
-                    End::Refused(rip - self.0.mem)
+                    End::Refused(rip - self.loaded.mem)
                 } else {
                     End::Stopped(rip)
                 });
@@ -239,17 +287,7 @@ impl Guest<'_> {
 /// Stops the guest and returns where it was.
 fn look(debugger: &mut Debugger) -> Result<u64> {
     debugger.interrupt()?;
-    debugger.register(Register::Rip)
-}
-
-/// Returns `rip` if the processor halts or jumps to itself there.
-///
-/// The guest maps all memory one to one by then; before that, its own kernel
-/// runs at addresses where there is no physical memory to read.
-fn rest(debugger: &mut Debugger, rip: u64) -> Option<u64> {
-    let code = debugger.read(rip.checked_sub(1)?, 3).ok()?;
-    // Behind `hlt`, where a halted processor is, or at `jmp .`.
-    (code[0] == 0xf4 || code[1..] == [0xeb, 0xfe]).then_some(rip)
+    debugger.pc()
 }
 
 #[cfg(test)]

@@ -1,180 +1,124 @@
 //! Fetches Debian's kernels through apt, beside the system's own set-up.
-//!
-//! apt works on private lists under `target/`; the system's sources are asked
-//! for a mirror and otherwise left alone. Signatures are verified with the
-//! system's Debian keyring; where that lacks the key, the user is told.
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use blob::arch::Arch;
 
-use crate::host::{apt::KEYRING, paths::target_directory, process};
-
-/// The option of a source whose signature cannot be verified.
-const TRUSTED: &str = "trusted=yes";
+use super::table::Packaged;
+use crate::host::apt::{Apt, KEYRING, mirrors};
+use crate::host::paths::target_directory;
+use crate::host::process;
+use crate::host::toolchain::search_path;
 
 /// How old package lists may be before a newer kernel is looked for.
 const LISTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A kernel that Debian distributes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Package {
-    /// The name on our command line: the first version of this row.
-    pub(crate) name: &'static str,
-    pub(crate) release: &'static str,
-    /// Whether the release has a security archive.
-    security: bool,
-    /// The package that depends on the newest image.
-    newest: &'static str,
-}
-
-/// Every row of the matrix.
-pub(crate) const PACKAGES: [Package; 4] = [
-    Package {
-        name: "5.10",
-        release: "bullseye",
-        security: true,
-        newest: "linux-image-cloud-amd64",
-    },
-    Package {
-        name: "6.1",
-        release: "bookworm",
-        security: true,
-        newest: "linux-image-cloud-amd64",
-    },
-    Package {
-        name: "6.12",
-        release: "bookworm",
-        security: true,
-        newest: "linux-image-6.12-cloud-amd64",
-    },
-    Package {
-        name: "7.2",
-        release: "sid",
-        security: false,
-        newest: "linux-image-cloud-amd64",
-    },
-];
-
 /// Tells whether this system has what fetching takes.
 pub(crate) fn is_possible() -> bool {
-    let present = |program| Command::new(program).arg("--version").output().is_ok();
-    present("apt-get") && present("dpkg-deb")
+    ["apt-get", "dpkg-deb"]
+        .into_iter()
+        .all(|program| search_path(program).next().is_some())
 }
 
-impl Package {
+impl Packaged {
     /// Returns the path of the newest bzImage, from the cache if it is there.
-    pub(crate) fn fetch(&self) -> Result<PathBuf> {
-        let apt = Apt::new(self)?;
-        apt.update().with_context(|| {
+    pub(crate) fn fetch(&self, arch: Arch) -> Result<PathBuf> {
+        ensure!(is_possible(), "Debian's kernels come through apt");
+        let archive = Archive::open(self, arch).with_context(|| {
             let release = self.release;
             format!("cannot fetch a kernel from Debian {release} (--vmlinuz takes any bzImage)")
         })?;
-        apt.file(&self.image(&apt)?, "vmlinuz")
+        archive.file(&self.image(&archive, arch)?, "vmlinuz")
     }
 
     /// Returns the path of the same release's busybox, linked statically.
-    pub(crate) fn fetch_busybox(&self) -> Result<PathBuf> {
-        let apt = Apt::new(self)?;
-        apt.update()?;
-        apt.file("busybox-static", "busybox")
+    pub(super) fn fetch_busybox(&self, arch: Arch) -> Result<PathBuf> {
+        Archive::open(self, arch)?.file("busybox-static", "busybox")
     }
 
     /// Resolves the package that holds the newest bzImage.
-    fn image(&self, apt: &Apt) -> Result<String> {
-        let depends = apt.run("apt-cache", &["depends", self.newest])?;
+    fn image(&self, archive: &Archive, arch: Arch) -> Result<String> {
+        let newest = self.newest.replace("{arch}", arch.debian);
+        let depends = archive.cache(&["depends", &newest])?;
         let image = depends.lines().find_map(|line| {
             let name = line.trim().strip_prefix("Depends: ")?;
             name.starts_with("linux-image-").then_some(name)
         });
-        let image = image.with_context(|| format!("{} depends on no image", self.newest))?;
+        let image = image.with_context(|| format!("{newest} depends on no image"))?;
         // Since 7.0 the file itself is in a package of its own.
         let binary = image.replacen("linux-image-", "linux-binary-", 1);
-        let names = apt.run("apt-cache", &["pkgnames", &binary])?;
+        let names = archive.cache(&["pkgnames", &binary])?;
         let split = names.lines().any(|name| name == binary);
         Ok(if split { binary } else { image.to_owned() })
     }
-}
 
-/// apt with private lists of one release.
-struct Apt {
-    directory: PathBuf,
-    release: &'static str,
-    security: bool,
-}
-
-impl Apt {
-    fn new(package: &Package) -> Result<Self> {
-        let directory = target_directory().join("linux/apt").join(package.release);
-        for part in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(directory.join(part))?;
+    /// Describes the release's archives; their signatures are verified with Debian's
+    /// keys, or nothing comes from there.
+    fn sources(&self, arch: Arch) -> Result<String> {
+        let known = mirrors()?;
+        let archive = |name: &str, usual: &str| {
+            let same = known.iter().find(|(_, archive)| archive.ends_with(name));
+            same.map_or_else(
+                || format!("http://{usual}{name}"),
+                |(_, archive)| archive.clone(),
+            )
+        };
+        let release = self.release;
+        let main = archive("/debian", "ftp.debian.org");
+        let option = format!("[arch={} signed-by={KEYRING}]", arch.debian);
+        let mut sources = format!("deb {option} {main} {release} main\n");
+        if self.security {
+            let security = archive("/debian-security", "security.debian.org");
+            sources += &format!("deb {option} {security} {release}-security main\n");
         }
-        File::create(directory.join("status"))?;
-        let Package {
-            release, security, ..
-        } = *package;
-        Ok(Self {
-            directory,
-            release,
-            security,
-        })
+        Ok(sources)
     }
+}
 
+/// The archives of one release.
+struct Archive {
+    apt: Apt,
+    release: &'static str,
+}
+
+impl Archive {
     /// Brings the package lists up to date; old ones will do where that fails.
-    fn update(&self) -> Result<()> {
-        let stamp = self.directory.join("updated");
+    fn open(row: &Packaged, arch: Arch) -> Result<Self> {
+        let release = row.release;
+        let folder = target_directory().join("linux/apt").join(release);
+        let apt = Apt::private(&folder, &row.sources(arch)?)?;
+        let stamp = folder.join("updated");
         let updated = fs::metadata(&stamp).and_then(|data| data.modified()).ok();
         let age = updated.map(|moment| moment.elapsed().unwrap_or_default());
         if age.is_none_or(|age| age > LISTS_LAST) {
-            match self.fetch_lists() {
-                Ok(()) => drop(File::create(stamp)?),
+            let update = ["update", "--error-on=any"];
+            match process::output(apt.program("apt-get").args(update)) {
+                Ok(_) => drop(File::create(stamp)?),
                 Err(error) if age.is_some() => {
-                    eprintln!("{}: {error:#}\ngoing on with older lists", self.release);
+                    eprintln!("{release}: {error:#}\ngoing on with older lists");
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let keys = format!("its signatures are verified with {KEYRING} only");
+                    return Err(error.context(keys));
+                }
             }
         }
-        if fs::read_to_string(self.sources())?.contains(TRUSTED) {
-            eprintln!("{}: NOT VERIFIED, {KEYRING} lacks its key", self.release);
-        }
-        Ok(())
+        Ok(Self { apt, release })
     }
 
-    fn fetch_lists(&self) -> Result<()> {
-        let mirrors = Mirrors::of_system()?;
-        let update = ["update", "--error-on=any"];
-        self.write_sources(&mirrors, &format!("signed-by={KEYRING}"))?;
-        match self.run("apt-get", &update) {
-            // Any other fault of a signature is a fault.
-            Err(error) if format!("{error:#}").contains("NO_PUBKEY") => {
-                self.write_sources(&mirrors, TRUSTED)?;
-                self.run("apt-get", &update).map(drop)
-            }
-            result => result.map(drop),
-        }
-    }
-
-    fn sources(&self) -> PathBuf {
-        self.directory.join("sources.list")
-    }
-
-    fn write_sources(&self, mirrors: &Mirrors, option: &str) -> Result<()> {
-        let Mirrors { main, security } = mirrors;
-        let release = self.release;
-        let mut sources = format!("deb [arch=amd64 {option}] {main} {release} main\n");
-        if self.security {
-            sources += &format!("deb [arch=amd64 {option}] {security} {release}-security main\n");
-        }
-        fs::write(self.sources(), sources)?;
-        Ok(())
+    /// Asks `apt-cache`.
+    fn cache(&self, question: &[&str]) -> Result<String> {
+        process::output(self.apt.program("apt-cache").args(question))
     }
 
     /// Returns the path of the first file of `package` whose name begins with
     /// `name`, from the cache if it is there.
     fn file(&self, package: &str, name: &str) -> Result<PathBuf> {
-        let version = self.run("apt-cache", &["show", "--no-all-versions", package])?;
+        let version = self.cache(&["show", "--no-all-versions", package])?;
         let version = version
             .lines()
             .find_map(|line| line.strip_prefix("Version: "));
@@ -194,7 +138,11 @@ impl Apt {
     fn download(&self, package: &str, directory: &Path, name: &str) -> Result<()> {
         fs::create_dir_all(directory)?;
         let scratch = tempfile::tempdir_in(directory)?;
-        self.run_in(scratch.path(), "apt-get", &["download", package])?;
+        let mut download = self.apt.program("apt-get");
+        download
+            .current_dir(scratch.path())
+            .args(["download", package]);
+        process::output(&mut download)?;
         let archive = entries(scratch.path())?
             .pop()
             .context("apt-get downloaded nothing")?;
@@ -206,65 +154,6 @@ impl Apt {
         // Last, so that an interrupted download leaves nothing to be believed.
         fs::rename(found, directory.join(name))?;
         Ok(())
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        self.run_in(&self.directory, program, arguments)
-    }
-
-    fn run_in(&self, directory: &Path, program: &str, arguments: &[&str]) -> Result<String> {
-        let own = |part: &str| self.directory.join(part).display().to_string();
-        let options = [
-            format!("Dir::State={}", own("")),
-            format!("Dir::State::Lists={}", own("lists")),
-            format!("Dir::State::Status={}", own("status")),
-            format!("Dir::Cache={}", own("cache")),
-            format!("Dir::Etc::SourceList={}", self.sources().display()),
-            "Dir::Etc::SourceParts=-".to_owned(),
-            // Our directories need not be open to apt's own user.
-            "APT::Sandbox::User=root".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-        ];
-        let mut command = Command::new(program);
-        command.current_dir(directory).env("LC_ALL", "C");
-        for option in options {
-            command.args(["-o", &option]);
-        }
-        process::output(command.args(arguments))
-    }
-}
-
-/// Where this system's own apt gets Debian from.
-#[derive(Debug, PartialEq, Eq)]
-struct Mirrors {
-    main: String,
-    security: String,
-}
-
-impl Mirrors {
-    fn of_system() -> Result<Self> {
-        let listed = process::output(Command::new("apt-get").args(["update", "--print-uris"]))?;
-        Ok(Self::parse(&listed))
-    }
-
-    /// Picks the first of each kind; on a system that is not Debian, the usual.
-    fn parse(listed: &str) -> Self {
-        let bases = listed
-            .lines()
-            .filter_map(|line| Some(line.strip_prefix('\'')?.split_once("/dists/")?.0));
-        let bases: Vec<&str> = bases.collect();
-        let first = |name: &str, usual: &str| {
-            let found = bases.iter().find(|base| base.ends_with(name));
-            found.map_or_else(
-                || format!("http://{usual}{name}"),
-                |base| (*base).to_owned(),
-            )
-        };
-        Self {
-            main: first("/debian", "ftp.debian.org"),
-            security: first("/debian-security", "security.debian.org"),
-        }
     }
 }
 
@@ -289,22 +178,4 @@ fn find_file(directory: &Path, start: &str) -> Result<Option<PathBuf>> {
         }
     }
     Ok(found.map(|(_, path)| path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn takes_the_mirrors_of_the_system_and_else_the_usual_ones() {
-        let listed = "'https://mirror.example/debian/dists/bookworm/InRelease' a 0 \n\
-                      'https://deb.example.org/node/dists/x/InRelease' b 0 \n\
-                      'https://mirror.example/debian-security/dists/s/InRelease' c 0 \n";
-        let mirrors = Mirrors::parse(listed);
-        assert_eq!(mirrors.main, "https://mirror.example/debian");
-        assert_eq!(mirrors.security, "https://mirror.example/debian-security");
-        let usual = Mirrors::parse("'http://archive.example.com/ubuntu/dists/x/InRelease' a 0\n");
-        assert_eq!(usual.main, "http://ftp.debian.org/debian");
-        assert_eq!(usual.security, "http://security.debian.org/debian-security");
-    }
 }

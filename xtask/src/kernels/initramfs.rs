@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use base16ct::lower::encode_string;
+use blob::arch::Arch;
 use cpio::newc::{Builder, ModeFileType, trailer};
 use sha2::{Digest as _, Sha256};
 
-use crate::host::{paths::target_directory, toolchain::cargo};
-use blob::manifest::hex;
+use crate::host::paths::target_directory;
+use crate::host::toolchain::cargo;
 
 /// Bytes that the second boot verifies: incompressible, so that neither kernel
 /// nor emulator can cheat, and most of what a purgatory hashes in practice.
 const PAYLOAD: usize = 64 << 20;
-
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The parts that every kernel's archives share.
 pub(crate) struct Parts {
@@ -28,12 +28,12 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Builds the init and packs the second kernel's archive.
-    pub(crate) fn build() -> Result<Self> {
-        let path = build_init()?;
+    pub(crate) fn build(arch: Arch) -> Result<Self> {
+        let path = build_init(arch)?;
         let init = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let mut payload = vec![0; PAYLOAD];
         fastrand::Rng::with_seed(64).fill(&mut payload);
-        let digest = hex(&Sha256::digest(&payload));
+        let digest = encode_string(&Sha256::digest(&payload));
         let second = pack(&[("init", &init), (name(linux_init::PAYLOAD), &payload)])?;
         Ok(Self {
             init,
@@ -57,7 +57,7 @@ fn name(path: &str) -> &str {
 }
 
 /// Builds the init as one static file: the archive has no C library.
-fn build_init() -> Result<PathBuf> {
+fn build_init(arch: Arch) -> Result<PathBuf> {
     let target = target_directory();
     let status = Command::new(cargo())
         .args([
@@ -67,7 +67,7 @@ fn build_init() -> Result<PathBuf> {
             "--package",
             "linux-init",
             "--target",
-            TARGET,
+            arch.linux_target,
         ])
         .arg("--target-dir")
         .arg(&target)
@@ -76,7 +76,7 @@ fn build_init() -> Result<PathBuf> {
         .status()
         .context("cargo")?;
     ensure!(status.success(), "building linux-init failed: {status}");
-    Ok(target.join(TARGET).join("release/linux-init"))
+    Ok(target.join(arch.linux_target).join("release/linux-init"))
 }
 
 /// Packs a cpio archive with the mount points and the console of an initramfs.

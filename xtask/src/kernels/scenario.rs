@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use linux_init::step;
 
-use crate::vm::qemu::{Exit, Machine, Run};
+use crate::machine::Machine;
+use crate::vm::qemu::Qemu;
+use crate::vm::run::{Exit, Run};
 
 /// The channel of the guest's console.
 pub(super) const CONSOLE: &str = "console";
@@ -84,19 +86,20 @@ impl Way {
 }
 
 /// A first kernel ready to be started.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
+#[derive(Clone)]
+pub(super) struct First {
+    pub(super) machine: &'static Machine,
     /// The unpacked kernel with the purgatory under test in it.
-    pub(crate) vmlinux: PathBuf,
-    pub(crate) initrd: PathBuf,
-    pub(crate) digest: String,
+    pub(super) vmlinux: PathBuf,
+    pub(super) initrd: PathBuf,
+    pub(super) digest: String,
     /// The purgatory under test.
-    pub(crate) blob: Vec<u8>,
+    pub(super) blob: Vec<u8>,
 }
 
-impl Setup {
+impl First {
     /// Describes the machine that boots the first kernel.
-    pub(super) fn machine(&self, name: &str, way: Way, more: &str) -> Result<Machine> {
+    pub(super) fn qemu(&self, name: &str, way: Way, more: &str) -> Result<Qemu> {
         let crash = match way {
             Way::Normal => String::new(),
             Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
@@ -108,20 +111,17 @@ impl Setup {
             linux_init::DIGEST,
             self.digest,
         );
-        let machine = Machine::new(name, LIMIT)?.serial(CONSOLE)?;
-        let machine = machine.args(["-machine", "q35", "-cpu", "max", "-m", "1G"]);
-        let machine = machine
-            .arg("-kernel")
-            .arg(&self.vmlinux)
-            .arg("-initrd")
-            .arg(&self.initrd);
-        Ok(machine.args(["-append", &line]))
+        let qemu = Qemu::new(self.machine, name, LIMIT)?.serial(CONSOLE)?;
+        let qemu = qemu.args(self.machine.linux);
+        let qemu = qemu.args(["-kernel".as_ref(), self.vmlinux.as_os_str()]);
+        let qemu = qemu.args(["-initrd".as_ref(), self.initrd.as_os_str()]);
+        Ok(qemu.args(["-append", &line]))
     }
 }
 
 /// Runs the scenario; returns the time between the two kernels.
-pub(super) fn run(name: &str, setup: &Setup, way: Way) -> Result<Duration> {
-    let mut run = setup.machine(name, way, "")?.start()?;
+pub(super) fn run(name: &str, first: &First, way: Way) -> Result<Duration> {
+    let mut run = first.qemu(name, way, "")?.start()?;
     wait_loaded(&mut run)?;
     let start = run.wait_for(CONSOLE, way.last_line())?;
     let (_, alive) = run.wait_for_any(CONSOLE, &FIRST_LINES)?;

@@ -1,4 +1,6 @@
 //! The shipped bytes on this very processor.
 
+pub(crate) mod arch;
 pub(crate) mod bench;
-pub(crate) mod userspace;
+pub(crate) mod trials;
+mod userspace;

@@ -14,9 +14,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-/// How many last lines of a channel a failure shows.
-const LAST_LINES: usize = 20;
-
 /// A character device of the guest.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -146,15 +143,6 @@ fn drain(mut socket: UnixStream, mut log: File, shared: &(Mutex<Transcript>, Con
     }
 }
 
-pub(crate) fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let first = lines.len().saturating_sub(LAST_LINES);
-    lines[first..]
-        .iter()
-        .flat_map(|line| [line, "\n"])
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -185,13 +173,5 @@ mod tests {
         drop(guest);
         assert!(matches!(heard.wait(&["one"], deadline), Wait::Closed));
         Ok(())
-    }
-
-    #[test]
-    fn shows_the_last_lines_only() {
-        let text: String = (0..50).map(|number| format!("{number}\n")).collect();
-        let last = last_lines(&text);
-        assert_eq!(last.lines().count(), LAST_LINES);
-        assert!(last.starts_with("30\n") && last.ends_with("49\n"));
     }
 }

@@ -3,28 +3,57 @@
 //! Only what a test needs: memory, physical or through the page tables,
 //! registers, breakpoints, watchpoints, go and stop. Attaching stops the guest.
 //! It refuses to guess: every answer that is not the expected one is an error.
-use std::io::{BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use blob::manifest::hex;
+use base16ct::lower::encode_string;
 
 /// Bytes in one memory packet: QEMU's packet limit is 4096 characters of hex.
 const CHUNK: usize = 1024;
 
-/// Registers as numbered by gdb's amd64 target description.
+/// A register of x86-64, as numbered by QEMU's target description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Register {
-    Rip = 16,
+    Rax = 0,
+    Rcx = 2,
+    Rdx = 3,
+    Rsp = 7,
+    R8 = 8,
+    R9 = 9,
+    R10 = 10,
+    R11 = 11,
+    /// This and those behind it have 32 bits.
+    Rflags = 17,
+    Cs = 18,
+    Ss = 19,
+}
+
+impl Register {
+    const fn size(self) -> usize {
+        match self {
+            Self::Rflags | Self::Cs | Self::Ss => 4,
+            _ => 8,
+        }
+    }
+}
+
+/// What became of a guest that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Now {
+    Runs,
+    Stopped,
+    /// It is gone, and its QEMU with it.
+    Ended,
 }
 
 /// What a watchpoint waits for, as numbered by gdb's `Z` packets.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Access {
+pub(crate) enum Watch {
     Write = 2,
     Read = 3,
 }
@@ -34,16 +63,19 @@ pub(crate) enum Access {
 pub(crate) struct Debugger {
     socket: BufReader<UnixStream>,
     deadline: Instant,
+    /// The number of the program counter.
+    pc: usize,
 }
 
 impl Debugger {
     /// Attaches to the stub that listens on `path`, which stops the guest.
-    pub(crate) fn attach(path: &Path, deadline: Instant) -> Result<Self> {
+    pub(crate) fn attach(path: &Path, pc: usize, deadline: Instant) -> Result<Self> {
         let socket = UnixStream::connect(path)
             .with_context(|| format!("no gdbstub on {}", path.display()))?;
         let mut debugger = Self {
             socket: BufReader::new(socket),
             deadline,
+            pc,
         };
         debugger.send("?")?;
         debugger.wait_stop()?;
@@ -75,7 +107,7 @@ impl Debugger {
     pub(crate) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
         let mut to = address;
         for part in bytes.chunks(CHUNK) {
-            self.accept(&format!("M{to:x},{:x}:{}", part.len(), hex(part)))?;
+            self.accept(&format!("M{to:x},{:x}:{}", part.len(), encode_string(part)))?;
             to += part.len() as u64;
         }
         Ok(())
@@ -88,30 +120,44 @@ impl Debugger {
         self.write(address, &[byte])
     }
 
+    /// Reads the program counter.
+    pub(crate) fn pc(&mut self) -> Result<u64> {
+        let answer = self.command(&format!("p{:x}", self.pc))?;
+        let bytes = decode(&answer)?.try_into();
+        let bytes = bytes.map_err(|_| anyhow::anyhow!("the program counter has no 8 bytes"))?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Changes the program counter.
+    pub(crate) fn set_pc(&mut self, value: u64) -> Result<()> {
+        let value = encode_string(&value.to_le_bytes());
+        self.accept(&format!("P{:x}={value}", self.pc))
+    }
+
     /// Reads one register.
     pub(crate) fn register(&mut self, register: Register) -> Result<u64> {
-        let number = register as usize;
-        let bytes = decode(&self.command(&format!("p{number:x}"))?)?;
-        let bytes = bytes
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("{register:?} has no 8 bytes"))?;
-        Ok(u64::from_le_bytes(bytes))
+        let bytes = decode(&self.command(&format!("p{:x}", register as usize))?)?;
+        let size = register.size();
+        ensure!(bytes.len() == size, "{register:?} has no {size} bytes");
+        let mut value = [0; 8];
+        value[..size].copy_from_slice(&bytes);
+        Ok(u64::from_le_bytes(value))
     }
 
     /// Changes one register.
     pub(crate) fn set_register(&mut self, register: Register, value: u64) -> Result<()> {
-        let number = register as usize;
-        self.accept(&format!("P{number:x}={}", hex(&value.to_le_bytes())))
+        let value = encode_string(&value.to_le_bytes()[..register.size()]);
+        self.accept(&format!("P{:x}={value}", register as usize))
     }
 
     /// Stops the guest at each access to the 32-bit word at `address` (virtual).
-    pub(crate) fn set_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
-        self.accept(&format!("Z{},{address:x},4", access as u8))
+    pub(crate) fn set_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
+        self.accept(&format!("Z{},{address:x},4", watch as u8))
     }
 
     /// Stops it there no longer.
-    pub(crate) fn clear_watchpoint(&mut self, access: Access, address: u64) -> Result<()> {
-        self.accept(&format!("z{},{address:x},4", access as u8))
+    pub(crate) fn clear_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
+        self.accept(&format!("z{},{address:x},4", watch as u8))
     }
 
     /// Plants a hardware breakpoint, which no copy of the code can overwrite.
@@ -141,6 +187,33 @@ impl Debugger {
         match answer.as_bytes().first() {
             Some(b'T' | b'S') => Ok(()),
             Some(b'W' | b'X') => bail!("QEMU ended while a breakpoint was awaited"),
+            _ => bail!("gdbstub said {answer:?}"),
+        }
+    }
+
+    /// Waits for a while, within the deadline, until a running guest stops, or ends.
+    pub(crate) fn wait_for(&mut self, time: Duration) -> Result<Now> {
+        loop {
+            self.socket.get_ref().set_read_timeout(Some(time))?;
+            match self.socket.fill_buf() {
+                Ok([]) => return Ok(Now::Ended),
+                // That it runs was acknowledged.
+                Ok([b'+', ..]) => self.socket.consume(1),
+                Ok(_) => break,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock if Instant::now() < self.deadline => {
+                        return Ok(Now::Runs);
+                    }
+                    ErrorKind::WouldBlock => bail!("the guest still ran at the deadline"),
+                    ErrorKind::ConnectionReset => return Ok(Now::Ended),
+                    _ => return Err(error).context("reading from the gdbstub"),
+                },
+            }
+        }
+        let answer = self.receive()?;
+        match answer.as_bytes().first() {
+            Some(b'T' | b'S') => Ok(Now::Stopped),
+            Some(b'W' | b'X') => Ok(Now::Ended),
             _ => bail!("gdbstub said {answer:?}"),
         }
     }
@@ -195,7 +268,11 @@ impl Debugger {
             decode(str::from_utf8(&sum)?)? == [checksum(&payload)],
             "gdbstub sent a packet with a wrong checksum"
         );
-        self.socket.get_mut().write_all(b"+")?;
+        let acknowledged = self.socket.get_mut().write_all(b"+");
+        // A stub that says that it ends does not stay to hear it.
+        if !payload.starts_with(b"W") {
+            acknowledged?;
+        }
         Ok(String::from_utf8(payload)?)
     }
 
@@ -224,21 +301,11 @@ fn checksum(payload: &[u8]) -> u8 {
 }
 
 fn decode(hex: &str) -> Result<Vec<u8>> {
-    ensure!(
-        hex.len().is_multiple_of(2) && hex.is_ascii(),
-        "gdbstub answered {hex:?}"
-    );
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16))
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("gdbstub answered {hex:?}"))
+    base16ct::lower::decode_vec(hex).map_err(|_| anyhow::anyhow!("gdbstub answered {hex:?}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// A debugger whose stub has already said `answers`.
@@ -247,7 +314,12 @@ mod tests {
         stub.write_all(answers)?;
         let socket = BufReader::new(ours);
         let deadline = Instant::now() + Duration::from_millis(200);
-        Ok((Debugger { socket, deadline }, stub))
+        let debugger = Debugger {
+            socket,
+            deadline,
+            pc: 16,
+        };
+        Ok((debugger, stub))
     }
 
     #[test]
@@ -267,6 +339,37 @@ mod tests {
     }
 
     #[test]
+    fn registers_have_their_sizes() -> Result<()> {
+        let flags = Register::Rflags;
+        assert_eq!(debugger(b"$02060000#88")?.0.register(flags)?, 0x602);
+        let (mut short, _stub) = debugger(b"$02060000#88")?;
+        assert!(short.register(Register::Rax).is_err());
+        let (mut debugger, mut stub) = debugger(b"$OK#9a")?;
+        debugger.set_register(flags, 0x602)?;
+        let mut sent = [0; 17];
+        stub.read_exact(&mut sent)?;
+        assert_eq!(&sent, b"$P11=02060000#77+");
+        Ok(())
+    }
+
+    #[test]
+    fn tells_a_guest_that_runs_from_one_that_stopped_or_ended() -> Result<()> {
+        let soon = Duration::from_millis(10);
+        let (mut runs, _stub) = debugger(b"+")?;
+        assert_eq!(runs.wait_for(soon)?, Now::Runs);
+        let (mut stopped, _stub) = debugger(b"+$T05#b9")?;
+        assert_eq!(stopped.wait_for(soon)?, Now::Stopped);
+        let (mut ended, _stub) = debugger(b"$W00#b7")?;
+        assert_eq!(ended.wait_for(soon)?, Now::Ended);
+        let (mut wrong, _stub) = debugger(b"$OK#9a")?;
+        assert!(wrong.wait_for(soon).is_err());
+        let (mut gone, stub) = debugger(b"+")?;
+        drop(stub);
+        assert_eq!(gone.wait_for(soon)?, Now::Ended);
+        Ok(())
+    }
+
+    #[test]
     fn refuses_a_wrong_checksum_an_error_and_silence() -> Result<()> {
         assert!(debugger(b"$OK#9b")?.0.physical(true).is_err());
         assert!(debugger(b"$E22#a9")?.0.read(0, 1).is_err());
@@ -278,15 +381,6 @@ mod tests {
                 .to_string()
                 .contains("deadline")
         );
-        Ok(())
-    }
-
-    #[test]
-    fn decodes_what_it_encodes() -> Result<()> {
-        let bytes = [0x00, 0x7f, 0xff];
-        assert_eq!(decode(&hex(&bytes))?, bytes);
-        assert!(decode("0").is_err());
-        assert!(decode("zz").is_err());
         Ok(())
     }
 }

@@ -2,5 +2,9 @@
 
 pub(crate) mod channel;
 pub(crate) mod gdb;
+pub(crate) mod memory;
 pub(crate) mod qemu;
 pub(crate) mod qmp;
+pub(crate) mod ram;
+pub(crate) mod run;
+pub(crate) mod trials;

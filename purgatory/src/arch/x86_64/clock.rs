@@ -3,10 +3,8 @@
 //! Used only where the purgatory may touch ports: when it refuses, or when it
 //! was asked to be verbose.
 
-use super::{
-    guard::guarded,
-    io::{inb, outb, time_stamp},
-};
+use super::io::{inb, outb, time_stamp};
+use crate::arch::guarded;
 
 /// Ticks of the 8254 in 10 ms (1.193182 MHz).
 const TICKS: u16 = 11_932;
@@ -25,6 +23,9 @@ const OUTPUT: u8 = 0x20;
 const MODE: u16 = 0x43;
 const COUNT_ONCE: u8 = 0xb0;
 const CHANNEL: u16 = 0x42;
+
+/// Cycles in a microsecond of a CPU faster than any.
+pub(crate) const FASTEST: u64 = 8_000;
 
 /// Returns the time-stamp counter, 0 where a hypervisor does not let us read it
 /// (SEV-ES guests). CR4.TSD is clear at entry.
@@ -47,31 +48,6 @@ pub(crate) fn cycles_per_microsecond() -> Option<u64> {
         rate
     })
     .filter(|rate| *rate > 0)
-}
-
-/// Waits; about as long on a machine without a timer or a counter.
-pub(crate) fn wait(seconds: u32) {
-    /// Cycles in a microsecond of a CPU faster than any.
-    const FASTEST: u64 = 8_000;
-    /// What a turn of the loop takes at least, where nothing else tells the time: a
-    /// PAUSE, and two exceptions.
-    const TURN: u64 = 400;
-    let rate = cycles_per_microsecond().unwrap_or(FASTEST);
-    for _ in 0..seconds {
-        let mut left = rate.wrapping_mul(1_000_000);
-        let mut last = cycles();
-        while left > 0 {
-            core::hint::spin_loop();
-            let now = cycles();
-            let passed = if now == 0 {
-                TURN
-            } else {
-                now.wrapping_sub(last)
-            };
-            left = left.saturating_sub(passed);
-            last = now;
-        }
-    }
 }
 
 /// Measures once; 0 without a timer.

@@ -146,14 +146,14 @@ x86_jump:
     .size x86_jump, . - x86_jump
 
 # ---------------------------------------------------------------------------
-# x86_guarded_call(function, argument)
+# guarded_call(function, argument): guard.rs
 #   SysV. `function` is called with `argument`; when it faults, the handler
 #   resumes at x86_guarded_fault on the stack saved here. Calls nest.
 #   clobbers what a call clobbers
 # ---------------------------------------------------------------------------
-    .section .text.x86_guarded_call, "ax", @progbits
-    .type x86_guarded_call, @function
-x86_guarded_call:
+    .section .text.guarded_call, "ax", @progbits
+    .type guarded_call, @function
+guarded_call:
     push rbx
     push rbp
     push r12
@@ -174,4 +174,4 @@ x86_guarded_fault:
     pop rbp
     pop rbx
     ret
-    .size x86_guarded_call, . - x86_guarded_call
+    .size guarded_call, . - guarded_call

@@ -7,13 +7,14 @@ use core::arch::{asm, global_asm};
 use x86_64::registers::control::Cr2;
 
 use super::{
-    guard::{self, guarded},
     machine,
-    tables::{self, MACHINE_CHECK},
+    tables::{self, MACHINE_CHECK, address},
 };
 use crate::{
     abi,
+    arch::guard::{self, guarded},
     fault::{self, Fault},
+    memory::wide,
     status::STATUS,
 };
 
@@ -29,6 +30,11 @@ global_asm!(
     run = sym crate::run,
     saved_idt = sym tables::SAVED_IDT,
 );
+
+unsafe extern "sysv64" {
+    /// Where a guarded call goes on after an exception.
+    safe static x86_guarded_fault: u8;
+}
 
 const NMI: u64 = 2;
 const PAGE_FAULT: u64 = 14;
@@ -46,15 +52,15 @@ extern "sysv64" fn exception(frame: &mut Frame) {
     let (cause, code, at) = (*vector, *error, *rip);
     match cause {
         // A watchdog's NMI must not cost the dump.
-        NMI => return STATUS.interrupted(),
+        NMI => return STATUS.nmis.write(STATUS.nmis.read().wrapping_add(1)),
         VIRTUALIZATION => acknowledge(),
         _ => (),
     }
     let resume = guard::RESUME.read();
     // A double fault, too, ends what was guarded: in a TDX guest a second #VE becomes
     // one. A machine check is about the machine, not about what was tried.
-    if resume != 0 && cause != u64::from(MACHINE_CHECK) {
-        *rip = guard::after_fault();
+    if resume != 0 && cause != wide(MACHINE_CHECK) {
+        *rip = address(&raw const x86_guarded_fault);
         *rsp = resume;
         *rflags = PLAIN;
         return;

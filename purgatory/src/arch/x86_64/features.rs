@@ -7,15 +7,13 @@
 //! here, too. CR4 is changed by one bit; MCE and LA57 are never touched.
 #![expect(unsafe_code, reason = "CR4, DR7 and vector registers")]
 
-use core::arch::naked_asm;
-
 use x86_64::registers::{
     control::{Cr4, Cr4Flags},
     debug::{Dr7, Dr7Flags},
 };
 
-use super::guard::guarded;
-use crate::abi::Exported;
+use super::sha256::clear_vectors;
+use crate::{abi::Exported, arch::guarded};
 
 /// CR4 as it was found, once it was changed; else 0, which it never is.
 static FOUND: Exported<u64> = Exported::new(0);
@@ -62,14 +60,4 @@ fn write_cr4(value: u64) {
 pub(crate) fn forget() {
     // SAFETY: no code here keeps anything in them over a call.
     guarded(|| unsafe { clear_vectors() });
-}
-
-#[unsafe(naked)]
-unsafe extern "sysv64" fn clear_vectors() {
-    naked_asm!(
-        ".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-        "pxor xmm\\i, xmm\\i",
-        ".endr",
-        "ret",
-    )
 }

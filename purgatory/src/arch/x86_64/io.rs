@@ -89,7 +89,7 @@ pub(crate) fn fill(address: u64, word: u32, count: u32) {
 }
 
 /// Reads a byte of memory, for its exception.
-pub(super) fn touch(address: u64) {
+pub(crate) fn touch(address: u64) {
     // SAFETY: reads memory, or faults, and writes nothing but a flag.
     unsafe { asm!("test byte ptr [{}], 0", in(reg) address, options(nostack, readonly)) };
 }

@@ -12,13 +12,13 @@ use x86_64::instructions::hlt;
 
 use super::{
     features,
-    guard::guarded,
     io::outb,
     paging,
     tables::{self, address},
 };
 use crate::{
     abi::{Exported, Handoff, Imported, Region},
+    arch::guarded,
     verify::Verified,
 };
 

@@ -11,8 +11,6 @@ mod entry;
 #[cfg(target_os = "none")]
 mod features;
 #[cfg(target_os = "none")]
-mod guard;
-#[cfg(target_os = "none")]
 mod io;
 #[cfg(target_os = "none")]
 mod machine;
@@ -27,10 +25,9 @@ mod tables;
 pub use machine::ADDRESS_LIMIT;
 #[cfg(target_os = "none")]
 pub(crate) use {
-    clock::{cycles, cycles_per_microsecond, wait},
+    clock::{FASTEST, cycles, cycles_per_microsecond},
     features::forget,
-    guard::{can_read, guarded},
-    io::{Bus, fill, read, write},
+    io::{Bus, fill, read, touch, write},
     machine::{halt, handoff, jump, own, prepare, reset, stack_is_sound},
     screen::{open, show},
 };
@@ -39,7 +36,7 @@ use super::BLOCK;
 use crate::abi::{Backend, Config};
 
 /// The backends, the fastest first.
-pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Portable];
+pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Sse2, Backend::Portable];
 
 /// Where a blob speaks that nobody configured: COM1, what QEMU logs, and the screen of
 /// a kernel that is not started.
@@ -69,10 +66,14 @@ pub const REGISTERS: &[[u8; 4]] = {
 #[expect(unsafe_code, reason = "calls assembly")]
 pub(crate) unsafe fn accelerate(backend: Backend, state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
     match backend {
-        Backend::Portable | Backend::Sse2 => (),
         // SAFETY: the slice says how many blocks are readable; the CPU is the caller's.
         Backend::ShaNi => unsafe {
             sha256::sha256_compress_shani(state, blocks.as_ptr(), blocks.len());
         },
+        // SAFETY: as above.
+        Backend::Sse2 => unsafe {
+            sha256::sha256_compress_sse2(state, blocks.as_ptr(), blocks.len());
+        },
+        _ => (),
     }
 }

@@ -12,8 +12,8 @@
 
 use core::arch::asm;
 
-use super::{guard::guarded, tables::address};
-use crate::abi::Exported;
+use super::tables::address;
+use crate::{abi::Exported, arch::guarded};
 
 /// A root of page tables.
 #[repr(C, align(4096))]

@@ -21,9 +21,9 @@ use x86_64::{
 use crate::{abi::Exported, memory::wide};
 
 /// Vectors with a stack of their own (AMD64 manual volume 2, table 8-1).
-const DOUBLE_FAULT: u8 = 8;
+const DOUBLE_FAULT: usize = 8;
 /// See [`DOUBLE_FAULT`].
-pub(super) const MACHINE_CHECK: u8 = 18;
+pub(super) const MACHINE_CHECK: usize = 18;
 
 /// The IDT register as it was found: from `purgatory_start`, for `x86_jump`.
 pub(super) static SAVED_IDT: Exported<[u8; 10]> = Exported::new([0; 10]);
@@ -111,10 +111,10 @@ pub(super) fn install() {
         high.write(stub >> 32);
         entry = entry.wrapping_add(STUB);
     }
-    let [double_fault, _] = &TABLES.idt[usize::from(DOUBLE_FAULT)];
-    double_fault.write(double_fault.read() | 1 << 32);
-    let [machine_check, _] = &TABLES.idt[usize::from(MACHINE_CHECK)];
-    machine_check.write(machine_check.read() | 1 << 32);
+    for vector in [DOUBLE_FAULT, MACHINE_CHECK] {
+        let [low, _] = &TABLES.idt[vector];
+        low.write(low.read() | 1 << 32);
+    }
 
     let gdt = pointer(&raw const TABLES.gdt);
     let idt = pointer(&raw const TABLES.idt);

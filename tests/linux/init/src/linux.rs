@@ -142,10 +142,7 @@ fn verify() -> Result<()> {
     let expected = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
     let started = Instant::now();
     let payload = fs::read(agreed::PAYLOAD).context(agreed::PAYLOAD)?;
-    let digest: String = Sha256::digest(&payload)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = base16ct::lower::encode_string(&Sha256::digest(&payload));
     ensure!(
         digest == expected,
         "{} is {digest}, loaded was {expected}",

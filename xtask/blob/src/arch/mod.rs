@@ -1,8 +1,11 @@
-//! One row an architecture: everything that xtask knows about it.
+//! The architectures: a row each, with everything about them that bytes can tell.
 
-pub mod x86_64;
+mod x86_64;
 
-use object::elf;
+use std::fmt;
+use std::ops::Deref;
+
+use object::{Endianness, elf};
 
 /// An architecture that the purgatory is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,29 +15,162 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// Its name in file names and on command lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-        }
-    }
-
-    /// The target that freestanding code is compiled for.
-    pub const fn target(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64-unknown-none",
-        }
-    }
-
-    /// `e_machine` of its files.
-    pub const fn machine(self) -> elf::Machine {
-        match self {
-            Self::X86_64 => elf::EM_X86_64,
-        }
-    }
+    /// All of them; the first is meant where none is named.
+    pub const ALL: [Self; 1] = [Self::X86_64];
 
     /// Name of the linked program, beside the file for the kernel.
+    #[must_use]
     pub fn linked_name(self) -> String {
-        format!("purgatory-{}.elf", self.name())
+        format!("purgatory-{}.elf", self.name)
     }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+/// The one place where an architecture is told from another.
+impl Deref for Arch {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        match self {
+            Self::X86_64 => &x86_64::FACTS,
+        }
+    }
+}
+
+/// What is known about an architecture.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its name in file names and on command lines.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// The target that freestanding code is compiled for.
+    pub target: &'static str,
+    /// What its code generator has to be told besides.
+    pub rustc_flags: &'static [&'static str],
+    /// The target of programs for its Linux.
+    pub linux_target: &'static str,
+    /// What Debian calls it.
+    pub debian: &'static str,
+    /// `e_machine` of its files.
+    pub machine: elf::Machine,
+    /// The order of bytes in all of them.
+    pub endianness: Endianness,
+    /// What its loader looks up by name; without a size it is only an address.
+    pub symbols: &'static [(&'static str, Option<u64>)],
+    /// What the next kernel finds in its registers.
+    pub registers: Registers,
+    /// What its loader relocates.
+    pub relocations: Relocations,
+    /// Describes an exception.
+    pub cause: fn(u64) -> Cause,
+    /// What may be executed where.
+    pub instructions: Instructions,
+}
+
+/// The register image: 64-bit words that the loader fills and the purgatory loads.
+#[derive(Debug)]
+pub struct Registers {
+    /// The symbol that it lies at.
+    pub symbol: &'static str,
+    /// The registers in their order.
+    pub names: &'static [&'static str],
+    /// The one that holds where the next kernel is entered.
+    pub entry: &'static str,
+    /// The one that holds what it is handed.
+    pub parameters: &'static str,
+}
+
+impl Registers {
+    /// Returns its size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        8 * self.names.len() as u64
+    }
+
+    /// Returns a register's index in the image.
+    ///
+    /// # Panics
+    /// If the architecture has no such register.
+    #[must_use]
+    pub fn index(&self, name: &str) -> usize {
+        let index = self.names.iter().position(|one| *one == name);
+        index.unwrap_or_else(|| panic!("no register {name}"))
+    }
+}
+
+/// The relocations of an architecture.
+#[derive(Debug)]
+pub struct Relocations {
+    /// Returns what one does to the bytes, if the loader takes it.
+    pub effect: fn(elf::RelocationType) -> Option<Effect>,
+    /// Those that it takes, for people.
+    pub known: &'static str,
+    /// Returns the name that readers of the ABI know.
+    pub name: fn(elf::RelocationType) -> Option<&'static str>,
+}
+
+/// What a relocation does.
+#[derive(Clone, Copy, Debug)]
+pub struct Effect {
+    /// Bytes that it changes: the low ones of the value.
+    pub width: usize,
+    /// Whether the value counts from the place itself.
+    pub is_relative: bool,
+    /// Tells whether the loader takes the value.
+    pub fits: fn(u64) -> bool,
+}
+
+/// An exception in words.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause {
+    /// Its short name, as reports have it.
+    pub mnemonic: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What to look for.
+    pub hint: &'static str,
+    /// Says what was tried, by the error code, where it is about an address.
+    pub access: Option<fn(u64) -> &'static str>,
+}
+
+/// The rule for instructions.
+#[derive(Debug)]
+pub struct Instructions {
+    /// Why one is looked at, and where it may be.
+    pub kinds: &'static [Kind],
+    /// Disassembles code that lies at an address.
+    pub decode: fn(&[u8], u64) -> Vec<Instruction>,
+}
+
+/// Why an instruction is looked at.
+#[derive(Debug)]
+pub struct Kind {
+    /// For people.
+    pub name: &'static str,
+    /// The functions of our own blob that may have it; a part of a demangled name
+    /// is enough.
+    pub places: &'static [&'static str],
+    /// Whether no purgatory may have it, whoever wrote it.
+    pub is_banned: bool,
+}
+
+/// One instruction.
+#[derive(Debug)]
+pub struct Instruction {
+    /// Where it is.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its mnemonic, in lower case.
+    pub name: String,
+    /// Mnemonic and operands, if it has a kind.
+    pub text: String,
+    /// The index of its kind, if it has to be in its place.
+    pub kind: Option<usize>,
 }

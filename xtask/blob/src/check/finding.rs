@@ -5,18 +5,21 @@ const DETAILS_MAX: usize = 8;
 
 /// What a check comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Grade {
+    /// The promise is kept.
     Held,
+    /// It is not.
     Broken,
     /// Works today, or cannot be told from the file.
     Doubtful,
+    /// It could not be judged.
     Skipped,
     /// Not a promise of this blob.
     Informed,
 }
 
-impl Verdict {
-    pub(crate) const fn label(self) -> &'static str {
+impl Grade {
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Held => "ok",
             Self::Broken => "FAIL",
@@ -29,7 +32,7 @@ impl Verdict {
 
 /// Collected while a check runs; nothing collected means the promise is held.
 #[derive(Debug, Default)]
-pub(crate) struct Finding {
+pub(super) struct Finding {
     broken: Vec<String>,
     doubtful: Vec<String>,
     skipped: Option<String>,
@@ -39,54 +42,54 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn broken(&mut self, what: impl Into<String>) {
+    pub(super) fn broken(&mut self, what: impl Into<String>) {
         self.broken.push(what.into());
     }
 
-    pub(crate) fn doubtful(&mut self, what: impl Into<String>) {
+    pub(super) fn doubtful(&mut self, what: impl Into<String>) {
         self.doubtful.push(what.into());
     }
 
     /// Records that the promise could not be judged.
-    pub(crate) fn skipped(&mut self, reason: impl Into<String>) {
+    pub(super) fn skipped(&mut self, reason: impl Into<String>) {
         self.skipped = Some(reason.into());
     }
 
     /// Adds a figure to a promise that is held.
-    pub(crate) fn note(&mut self, note: impl Into<String>) {
+    pub(super) fn note(&mut self, note: impl Into<String>) {
         self.note = Some(note.into());
     }
 
     /// Adds a line for those who want to see everything that was looked at.
-    pub(crate) fn list(&mut self, line: impl Into<String>) {
+    pub(super) fn list(&mut self, line: impl Into<String>) {
         self.listing.push(line.into());
     }
 
-    pub(crate) fn listing(&self) -> &[String] {
+    pub(super) fn listing(&self) -> &[String] {
         &self.listing
     }
 
     /// Makes it information: the blob never promised this.
-    pub(crate) const fn inform(&mut self) {
+    pub(super) const fn inform(&mut self) {
         self.information = true;
     }
 
-    pub(crate) const fn verdict(&self) -> Verdict {
+    pub(super) const fn grade(&self) -> Grade {
         if self.information {
-            Verdict::Informed
+            Grade::Informed
         } else if !self.broken.is_empty() {
-            Verdict::Broken
+            Grade::Broken
         } else if !self.doubtful.is_empty() {
-            Verdict::Doubtful
+            Grade::Doubtful
         } else if self.skipped.is_some() {
-            Verdict::Skipped
+            Grade::Skipped
         } else {
-            Verdict::Held
+            Grade::Held
         }
     }
 
     /// Returns what to print, the verdict's own kind first.
-    pub(crate) fn details(&self) -> impl Iterator<Item = String> {
+    pub(super) fn details(&self) -> impl Iterator<Item = String> {
         let found = [&self.broken, &self.doubtful];
         let all = found.into_iter().flatten().cloned();
         let total = found.map(Vec::len).iter().sum::<usize>();

@@ -1,10 +1,10 @@
 //! The promise that a blob loads: the whole of the kernel's part, played.
 
 use super::{Finding, Subject};
-use crate::load::{Kernel, LoadError, Loaded, Segment, fill_digest};
+use crate::load::{LoadError, Loaded, Segment, Series, fill_digest};
 
-pub(crate) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
-    let mut failures: Vec<(String, Vec<Kernel>, Vec<u64>)> = Vec::new();
+pub(super) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
+    let mut failures: Vec<(String, Vec<Series>, Vec<u64>)> = Vec::new();
     for &kernel in &subject.kernels {
         for &mem in &subject.addresses {
             let Err(error) = load(subject.bytes, mem, kernel) else {
@@ -27,7 +27,7 @@ pub(crate) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
         addresses.dedup();
         let whose = match kernels.len() == subject.kernels.len() {
             true => String::new(),
-            false => format!("{}: ", list(&kernels, Kernel::to_string)),
+            false => format!("{}: ", list(&kernels, Series::to_string)),
         };
         let place = match addresses.len() == subject.addresses.len() {
             true => "at every address".into(),
@@ -44,11 +44,11 @@ pub(crate) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
 }
 
 /// Does what `bzImage64_load` and `kexec_calculate_store_digests` do.
-fn load(blob: &[u8], mem: u64, kernel: Kernel) -> Result<(), LoadError> {
+fn load(blob: &[u8], mem: u64, kernel: Series) -> Result<(), LoadError> {
     let mut purgatory = Loaded::place(blob, mem, kernel)?;
-    let registers = purgatory.get_symbol("entry64_regs", 136)?.to_vec();
+    let registers = purgatory.registers()?.to_vec();
     purgatory.symbol_address("stack_end")?;
-    purgatory.set_symbol("entry64_regs", &registers)?;
+    purgatory.set_registers(&registers)?;
     let segment = Segment {
         mem: mem + purgatory.memsz,
         memsz: 0x2000,

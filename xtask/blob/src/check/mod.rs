@@ -6,7 +6,8 @@
 //! information for the others. Of the code only the instructions are judged,
 //! not what it does with them.
 
-pub(crate) mod finding;
+mod finding;
+mod instructions;
 mod load;
 mod own;
 mod promises;
@@ -18,9 +19,10 @@ mod tests;
 
 use std::fmt;
 
-use crate::load::{File, Kernel, Layout, LoadError};
+use crate::load::{File, Layout, LoadError, Series};
 use finding::Finding;
-pub use finding::Verdict;
+pub use finding::Grade;
+pub use instructions::{Listed, listed};
 use promises::{LOADER, OWN, Promise};
 
 /// Where a purgatory has been seen or may be: the lowest place the loader
@@ -36,34 +38,35 @@ pub const ADDRESSES: [u64; 6] = [
 ];
 
 /// A blob with what it is judged by.
-pub(crate) struct Subject<'data> {
-    pub(crate) bytes: &'data [u8],
-    pub(crate) linked: Option<&'data [u8]>,
-    pub(crate) file: File<'data>,
-    pub(crate) layout: Result<Layout, LoadError>,
-    pub(crate) kernels: Vec<Kernel>,
-    pub(crate) addresses: Vec<u64>,
+struct Subject<'data> {
+    bytes: &'data [u8],
+    linked: Option<&'data [u8]>,
+    file: File<'data>,
+    layout: Result<Layout, LoadError>,
+    kernels: Vec<Series>,
+    addresses: Vec<u64>,
 }
 
 impl Subject<'_> {
-    pub(crate) fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         self.symbol("purgatory_config").is_some()
     }
 }
 
 /// Checks every promise that can be checked on these bytes.
+#[must_use]
 pub fn judge(
     bytes: &[u8],
     linked: Option<&[u8]>,
-    kernels: Vec<Kernel>,
+    kernels: Vec<Series>,
     addresses: Vec<u64>,
-) -> Report {
+) -> Table {
     let file = match File::parse(bytes) {
         Ok(file) => file,
         Err(error) => {
             let mut finding = Finding::default();
             finding.broken(error.to_string());
-            return Report {
+            return Table {
                 rows: vec![Row {
                     promise: &LOADER[0],
                     finding,
@@ -89,7 +92,7 @@ pub fn judge(
         row
     });
     let rows = LOADER.iter().map(|promise| promise.check(&subject));
-    Report {
+    Table {
         rows: rows.chain(own).collect(),
         readable: true,
         is_ours: subject.is_ours(),
@@ -116,11 +119,11 @@ pub struct Row {
 impl fmt::Display for Row {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { promise, finding } = self;
-        let verdict = finding.verdict();
+        let grade = finding.grade();
         let (title, number) = (promise.title, promise.number);
-        write!(formatter, "{:4} {number:>3}  {title}", verdict.label())?;
+        write!(formatter, "{:4} {number:>3}  {title}", grade.label())?;
         let mut details = finding.details();
-        if verdict == Verdict::Broken {
+        if grade == Grade::Broken {
             writeln!(formatter)?;
             for what in details {
                 writeln!(formatter, "{:13}what: {what}", "")?;
@@ -133,7 +136,7 @@ impl fmt::Display for Row {
             write!(formatter, "{:width$}  {detail}", "")?;
         }
         writeln!(formatter)?;
-        for detail in details.filter(|_| verdict == Verdict::Doubtful) {
+        for detail in details.filter(|_| grade == Grade::Doubtful) {
             writeln!(formatter, "{:54}{detail}", "")?;
         }
         Ok(())
@@ -141,31 +144,31 @@ impl fmt::Display for Row {
 }
 
 /// The table, as it is printed; `{:#}` adds everything that was looked at.
-pub struct Report {
+pub struct Table {
     rows: Vec<Row>,
     readable: bool,
     /// Whether it has the records of a blob of this project.
     pub is_ours: bool,
 }
 
-impl Report {
+impl Table {
     /// Counts the rows with a verdict.
     #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
-        let same = |row: &&Row| row.finding.verdict() == verdict;
+    pub fn count(&self, grade: Grade) -> usize {
+        let same = |row: &&Row| row.finding.grade() == grade;
         self.rows.iter().filter(same).count()
     }
 }
 
-impl Report {
+impl Table {
     /// Returns the rows that are broken.
     pub fn broken(&self) -> impl Iterator<Item = &Row> {
-        let broken = |row: &&Row| row.finding.verdict() == Verdict::Broken;
+        let broken = |row: &&Row| row.finding.grade() == Grade::Broken;
         self.rows.iter().filter(broken)
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
             write!(formatter, "{row}")?;
@@ -175,13 +178,9 @@ impl fmt::Display for Report {
                 }
             }
         }
-        let [held, broken, doubtful, skipped] = [
-            Verdict::Held,
-            Verdict::Broken,
-            Verdict::Doubtful,
-            Verdict::Skipped,
-        ]
-        .map(|verdict| self.count(verdict));
+        let [held, broken, doubtful, skipped] =
+            [Grade::Held, Grade::Broken, Grade::Doubtful, Grade::Skipped]
+                .map(|grade| self.count(grade));
         write!(formatter, "{held} held, {broken} broken")?;
         if doubtful > 0 {
             write!(formatter, ", {doubtful} doubtful")?;

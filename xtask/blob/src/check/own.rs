@@ -3,9 +3,12 @@
 use object::elf;
 
 use super::{Finding, Subject};
-use crate::load::{Loaded, PAGE, Section};
+use crate::load::{Loaded, Section};
+use crate::number::PAGE;
+use crate::wrap;
+use crate::wrap::{CHECKSUM, OWN};
 
-pub(crate) fn one_section(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn one_section(subject: &Subject<'_>, finding: &mut Finding) {
     let (stack, bytes): (Vec<&Section<'_>>, Vec<_>) =
         subject.used().partition(|section| section.is_nobits());
     if bytes.len() != 1 || stack.len() > 1 {
@@ -17,7 +20,7 @@ pub(crate) fn one_section(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn no_relocations(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn no_relocations(subject: &Subject<'_>, finding: &mut Finding) {
     for section in &subject.file.sections {
         let kinds = [elf::SHT_RELA, elf::SHT_REL, elf::SHT_RELR, elf::SHT_CREL];
         if kinds.contains(&section.kind) && section.size > 0 {
@@ -26,7 +29,7 @@ pub(crate) fn no_relocations(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn first_byte(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn first_byte(subject: &Subject<'_>, finding: &mut Finding) {
     let Some(start) = subject.symbol("purgatory_start") else {
         return finding.skipped("there is no purgatory_start");
     };
@@ -38,7 +41,7 @@ pub(crate) fn first_byte(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn stack_place(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn stack_place(subject: &Subject<'_>, finding: &mut Finding) {
     let (Ok(layout), Some(end)) = (&subject.layout, subject.symbol("stack_end")) else {
         return finding.skipped("there is no stack_end with a place in memory");
     };
@@ -68,8 +71,8 @@ pub(crate) fn stack_place(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn symbols(subject: &Subject<'_>, finding: &mut Finding) {
-    for name in ["purgatory_config", "purgatory_status", "purgatory_verify"] {
+pub(super) fn symbols(subject: &Subject<'_>, finding: &mut Finding) {
+    for name in OWN {
         let Some(symbol) = subject.symbol(name) else {
             finding.broken(subject.missing(name));
             continue;
@@ -97,10 +100,34 @@ pub(crate) fn symbols(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn slot(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn checksum(subject: &Subject<'_>, finding: &mut Finding) {
+    let Some(symbol) = subject.symbol(CHECKSUM) else {
+        return finding.skipped(subject.missing(CHECKSUM));
+    };
+    let section = &subject.file.sections[usize::from(symbol.section.0)];
+    let bytes = subject.file.data(section).unwrap_or_default();
+    let parts = usize::try_from(symbol.value)
+        .ok()
+        .and_then(|place| bytes.split_at_checked(place));
+    let Some((front, Some(written))) = parts.map(|(front, rest)| (front, rest.first_chunk()))
+    else {
+        return finding.broken(format!("{CHECKSUM} is not inside {section}"));
+    };
+    let (written, sum) = (u64::from_le_bytes(*written), wrap::checksum(front));
+    if written == sum {
+        finding.note(format!("{sum:#018x} of {} bytes", front.len()));
+    } else {
+        finding.broken(format!(
+            "{CHECKSUM} is {written:#018x}, the {} bytes in front of it make {sum:#018x}",
+            front.len()
+        ));
+    }
+}
+
+pub(super) fn slot(subject: &Subject<'_>, finding: &mut Finding) {
     let bytes = subject.bytes.len();
     for kernel in &subject.kernels {
-        match kernel.rules().slot {
+        match kernel.slot {
             Some(slot) if bytes > slot => {
                 finding.broken(format!("{bytes} bytes; Debian's {kernel} has {slot}"));
             }
@@ -110,7 +137,7 @@ pub(crate) fn slot(subject: &Subject<'_>, finding: &mut Finding) {
     finding.note(format!("{bytes} bytes"));
 }
 
-pub(crate) fn same_bytes(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn same_bytes(subject: &Subject<'_>, finding: &mut Finding) {
     let load = |&mem| Loaded::place(subject.bytes, mem, subject.kernels[0]).ok();
     let images: Vec<_> = subject.addresses.iter().filter_map(load).collect();
     let Some((first, others)) = images.split_first() else {
@@ -132,7 +159,7 @@ pub(crate) fn same_bytes(subject: &Subject<'_>, finding: &mut Finding) {
     finding.note(format!("{} addresses", images.len()));
 }
 
-pub(crate) fn no_panic(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn no_panic(subject: &Subject<'_>, finding: &mut Finding) {
     for table in subject.file.symbol_tables() {
         for symbol in subject.file.symbols(table).into_iter().flatten() {
             // Both manglings keep the module's name, with its length.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use object::elf::{self, RelocationType};
+use object::elf;
 
 use super::{Finding, Subject};
 use crate::load::{Relocation, Section, Symbol};
@@ -43,7 +43,7 @@ const STRAYS: [(&str, &str); 20] = [
     ("fortify_panic", "built with FORTIFY_SOURCE"),
 ];
 
-pub(crate) fn sections(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn sections(subject: &Subject<'_>, finding: &mut Finding) {
     let sections = &subject.file.sections;
     for section in sections {
         let kind = section.kind;
@@ -77,17 +77,19 @@ pub(crate) fn sections(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn types(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn types(subject: &Subject<'_>, finding: &mut Finding) {
     let uses = subject.uses();
+    let known = &subject.file.arch.relocations;
     for found in &uses {
         let (kind, place) = (found.relocation.kind, found.place());
-        match width(kind) {
-            None => finding.broken(format!(
-                "{kind} at {place} is not accepted",
-                kind = name(kind)
-            )),
-            Some(4) if matches!(kind, elf::R_X86_64_32 | elf::R_X86_64_32S) => {
-                finding.doubtful(format!("{} at {place} reaches 2 or 4 GiB only", name(kind)));
+        let name = match (known.name)(kind) {
+            Some(name) => name.to_owned(),
+            None => format!("relocation type {kind}"),
+        };
+        match (known.effect)(kind) {
+            None => finding.broken(format!("{name} at {place} is not accepted")),
+            Some(effect) if effect.width == 4 && !effect.is_relative => {
+                finding.doubtful(format!("{name} at {place} reaches 2 or 4 GiB only"));
             }
             Some(_) => {}
         }
@@ -95,14 +97,13 @@ pub(crate) fn types(subject: &Subject<'_>, finding: &mut Finding) {
     finding.note(format!("{} in all", uses.len()));
 }
 
-pub(crate) fn operands(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn operands(subject: &Subject<'_>, finding: &mut Finding) {
     let sections = &subject.file.sections;
     for found in subject.uses() {
         let place = found.place();
-        let end = found
-            .relocation
-            .offset
-            .checked_add(width(found.relocation.kind).unwrap_or(0));
+        let effect = (subject.file.arch.relocations.effect)(found.relocation.kind);
+        let width = effect.map_or(0, |effect| effect.width);
+        let end = found.relocation.offset.checked_add(width as u64);
         if end.is_none_or(|end| end > found.target.size) {
             finding.broken(format!("{place} is beyond the section"));
         }
@@ -112,10 +113,7 @@ pub(crate) fn operands(subject: &Subject<'_>, finding: &mut Finding) {
             continue;
         };
         let label = symbol.label();
-        let relative = matches!(
-            found.relocation.kind,
-            elf::R_X86_64_PC32 | elf::R_X86_64_PLT32
-        );
+        let relative = effect.is_some_and(|effect| effect.is_relative);
         match symbol.section {
             // Another row's subject.
             elf::SHN_UNDEF | elf::SHN_COMMON => {}
@@ -138,7 +136,7 @@ pub(crate) fn operands(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn undefined(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn undefined(subject: &Subject<'_>, finding: &mut Finding) {
     let mut places: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
     for found in subject.uses() {
         let key = (found.table, found.relocation.symbol);
@@ -218,22 +216,5 @@ impl<'data> Subject<'data> {
             }
         }
         uses
-    }
-}
-
-/// Returns the bytes that a relocation changes, if the kernel takes it.
-const fn width(kind: RelocationType) -> Option<u64> {
-    match kind {
-        elf::R_X86_64_NONE => Some(0),
-        elf::R_X86_64_64 => Some(8),
-        elf::R_X86_64_32 | elf::R_X86_64_32S | elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => Some(4),
-        _ => None,
-    }
-}
-
-fn name(kind: RelocationType) -> String {
-    match elf::NAMES_R_X86_64.name(kind) {
-        Some(name) => name.into(),
-        None => format!("relocation type {kind}"),
     }
 }

@@ -3,9 +3,10 @@
 use object::elf;
 
 use super::{Finding, Subject};
-use crate::load::{PAGE, Section, entry as entry_by_rule};
+use crate::load::{Section, Series, entry as entry_by_rule};
+use crate::number::PAGE;
 
-pub(crate) fn header(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn header(subject: &Subject<'_>, finding: &mut Finding) {
     let file = &subject.file;
     if file.kind != elf::ET_REL {
         finding.broken(format!("e_type is {:?}, not ET_REL", file.kind));
@@ -18,7 +19,7 @@ pub(crate) fn header(subject: &Subject<'_>, finding: &mut Finding) {
     finding.note(format!("{} sections", file.sections.len()));
 }
 
-pub(crate) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
     let file = &subject.file;
     for section in &file.sections[1..] {
         if section.name.is_none() {
@@ -54,7 +55,7 @@ pub(crate) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
     finding.note(format!("{} bytes", subject.bytes.len()));
 }
 
-pub(crate) fn alignments(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn alignments(subject: &Subject<'_>, finding: &mut Finding) {
     for section in subject.file.loaded_sections() {
         if !section.align.is_power_of_two() {
             finding.broken(format!("{section} has sh_addralign {:#x}", section.align));
@@ -67,7 +68,7 @@ pub(crate) fn alignments(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn addresses(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn addresses(subject: &Subject<'_>, finding: &mut Finding) {
     for section in subject.file.loaded_sections() {
         if section.addr != 0 {
             finding.broken(format!("{section} has sh_addr {:#x}", section.addr));
@@ -75,14 +76,14 @@ pub(crate) fn addresses(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn one_executable(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn one_executable(subject: &Subject<'_>, finding: &mut Finding) {
     let code: Vec<_> = subject.code().collect();
     let entered: Vec<_> = code
         .iter()
         .filter(|section| section.entry_offset(subject.file.entry).is_some())
         .map(ToString::to_string)
         .collect();
-    let by_entry_only = |kernel: &&_| !crate::load::Kernel::rules(**kernel).entry_by_symbol;
+    let by_entry_only = |kernel: &&Series| !kernel.entry_by_symbol;
     match code[..] {
         [] => finding.broken("no loaded section is executable"),
         [only] => finding.note(only.to_string()),
@@ -109,7 +110,7 @@ pub(crate) fn one_executable(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn entry(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn entry(subject: &Subject<'_>, finding: &mut Finding) {
     let Ok(layout) = &subject.layout else {
         return finding.skipped("the sections cannot be laid out");
     };
@@ -143,12 +144,12 @@ pub(crate) fn entry(subject: &Subject<'_>, finding: &mut Finding) {
     finding.note(format!("{section}+{:#x}", start.value));
 }
 
-pub(crate) fn nobits(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn nobits(subject: &Subject<'_>, finding: &mut Finding) {
     let stack = subject.symbol("stack_end").map(|symbol| symbol.section.0);
     let dirty: Vec<_> = subject
         .kernels
         .iter()
-        .filter(|kernel| kernel.rules().dirty_nobits)
+        .filter(|kernel| kernel.dirty_nobits)
         .map(ToString::to_string)
         .collect();
     if dirty.is_empty() {
@@ -167,7 +168,7 @@ pub(crate) fn nobits(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn ballast(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn ballast(subject: &Subject<'_>, finding: &mut Finding) {
     for section in &subject.file.sections {
         let name = section.name.unwrap_or_default();
         if section.is_alloc() && name.starts_with(".eh_frame") {
@@ -182,14 +183,14 @@ pub(crate) fn ballast(subject: &Subject<'_>, finding: &mut Finding) {
 impl<'data> Subject<'data> {
     /// Returns the loaded sections that are not empty; assemblers leave an
     /// empty `.text`, `.data` and `.bss` in every object.
-    pub(crate) fn used(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(super) fn used(&self) -> impl Iterator<Item = &Section<'data>> {
         self.file
             .loaded_sections()
             .filter(|section| section.size > 0)
     }
 
     /// Returns the sections that can be entered.
-    pub(crate) fn code(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(super) fn code(&self) -> impl Iterator<Item = &Section<'data>> {
         self.used()
             .filter(|section| section.is_executable() && !section.is_nobits())
     }

@@ -5,24 +5,15 @@ use object::elf;
 use super::{Finding, Subject};
 use crate::load::Symbol;
 
-/// The symbols of `arch/x86/kernel/kexec-bzimage64.c` and
-/// `kexec_calculate_store_digests`; without a size it is only an address.
-const LOADER: [(&str, Option<u64>); 4] = [
-    ("entry64_regs", Some(136)),
-    ("purgatory_sha_regions", Some(256)),
-    ("purgatory_sha256_digest", Some(32)),
-    ("stack_end", None),
-];
-
-pub(crate) fn defined(subject: &Subject<'_>, finding: &mut Finding) {
-    for (name, _) in LOADER {
+pub(super) fn defined(subject: &Subject<'_>, finding: &mut Finding) {
+    for (name, _) in subject.file.arch.symbols {
         if subject.symbol(name).is_none() {
             finding.broken(subject.missing(name));
         }
     }
 }
 
-pub(crate) fn sizes(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn sizes(subject: &Subject<'_>, finding: &mut Finding) {
     subject.skip_missing(finding);
     for (symbol, name, size) in subject.loader_symbols() {
         if let Some(size) = size
@@ -33,7 +24,7 @@ pub(crate) fn sizes(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn places(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn places(subject: &Subject<'_>, finding: &mut Finding) {
     subject.skip_missing(finding);
     for (symbol, name, size) in subject.loader_symbols() {
         let section = &subject.file.sections[usize::from(symbol.section.0)];
@@ -49,7 +40,7 @@ pub(crate) fn places(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
     subject.skip_missing(finding);
     for (symbol, name, size) in subject.loader_symbols() {
         let written = size.map_or(0, |_| symbol.size);
@@ -63,16 +54,16 @@ pub(crate) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
     }
 }
 
-pub(crate) fn unique(subject: &Subject<'_>, finding: &mut Finding) {
-    let names = LOADER.map(|(name, _)| name);
-    for name in names.into_iter().chain(["purgatory_start"]) {
+pub(super) fn unique(subject: &Subject<'_>, finding: &mut Finding) {
+    let names = subject.file.arch.symbols.iter().map(|(name, _)| *name);
+    for name in names.chain(["purgatory_start"]) {
         if let Some(duplicate) = subject.duplicate(name) {
             finding.broken(duplicate);
         }
     }
 }
 
-pub(crate) fn stack_alignment(subject: &Subject<'_>, finding: &mut Finding) {
+pub(super) fn stack_alignment(subject: &Subject<'_>, finding: &mut Finding) {
     let Some(symbol) = subject.symbol("stack_end") else {
         return finding.skipped("there is no stack_end");
     };
@@ -91,12 +82,12 @@ pub(crate) fn stack_alignment(subject: &Subject<'_>, finding: &mut Finding) {
 
 impl<'data> Subject<'data> {
     /// Finds a symbol as the kernel does.
-    pub(crate) fn symbol(&self, name: &str) -> Option<Symbol<'data>> {
+    pub(super) fn symbol(&self, name: &str) -> Option<Symbol<'data>> {
         self.file.find_symbol(name).ok().flatten()
     }
 
     /// Says why the kernel does not find a symbol.
-    pub(crate) fn missing(&self, name: &str) -> String {
+    pub(super) fn missing(&self, name: &str) -> String {
         let mut named = self.symbols().filter(|symbol| symbol.name == Some(name));
         if let Err(error) = self.file.find_symbol(name) {
             return format!("{name} cannot be looked up: {error}");
@@ -117,7 +108,7 @@ impl<'data> Subject<'data> {
     }
 
     /// Says which symbols share a name, if more than one does.
-    pub(crate) fn duplicate(&self, name: &str) -> Option<String> {
+    pub(super) fn duplicate(&self, name: &str) -> Option<String> {
         let named = self
             .symbols()
             .filter(|symbol| symbol.binding == elf::STB_GLOBAL && symbol.name == Some(name));
@@ -130,7 +121,7 @@ impl<'data> Subject<'data> {
     }
 
     /// Tells whether `size` bytes at a symbol are in its section.
-    pub(crate) fn holds(&self, symbol: &Symbol<'_>, size: u64) -> bool {
+    pub(super) fn holds(&self, symbol: &Symbol<'_>, size: u64) -> bool {
         let section = &self.file.sections[usize::from(symbol.section.0)];
         let end = symbol.value.checked_add(size);
         end.is_some_and(|end| end <= section.size)
@@ -143,16 +134,15 @@ impl<'data> Subject<'data> {
 
     /// A row that says nothing about a symbol must not look held.
     fn skip_missing(&self, finding: &mut Finding) {
-        let missing = LOADER.map(|(name, _)| name).into_iter();
-        let missing: Vec<_> = missing.filter(|name| self.symbol(name).is_none()).collect();
+        let names = self.file.arch.symbols.iter().map(|(name, _)| *name);
+        let missing: Vec<_> = names.filter(|name| self.symbol(name).is_none()).collect();
         if !missing.is_empty() {
             finding.skipped(format!("not found: {}", missing.join(", ")));
         }
     }
 
     fn loader_symbols(&self) -> impl Iterator<Item = (Symbol<'data>, &'static str, Option<u64>)> {
-        LOADER
-            .into_iter()
-            .filter_map(|(name, size)| Some((self.symbol(name)?, name, size)))
+        let symbols = self.file.arch.symbols.iter();
+        symbols.filter_map(|&(name, size)| Some((self.symbol(name)?, name, size)))
     }
 }

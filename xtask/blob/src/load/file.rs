@@ -8,60 +8,63 @@
 
 use std::fmt;
 
+use object::elf;
 use object::elf::{
-    self, FileHeader64, FileType, Rela64, RelocationType, SectionFlags, SectionHeader64,
-    SectionType, Sym64, SymbolBind, SymbolSection,
+    FileHeader64, FileType, Rela64, RelocationType, SectionFlags, SectionHeader64, SectionType,
+    Sym64, SymbolBind, SymbolSection,
 };
-use object::{LittleEndian, pod};
+use object::{Endianness, pod};
 
 use super::LoadError;
+use crate::arch::Arch;
 
-const LE: LittleEndian = LittleEndian;
-
-/// An `ELF64` little-endian file whose section header table is in the file.
+/// An `ELF64` file whose section header table is in the file.
 #[derive(Clone, Debug)]
 pub struct File<'data> {
     bytes: &'data [u8],
-    pub entry: u64,
-    pub kind: FileType,
-    pub names: usize,
-    pub sections: Vec<Section<'data>>,
+    /// The architecture that it is for.
+    pub arch: Arch,
+    pub(crate) entry: u64,
+    pub(crate) kind: FileType,
+    pub(crate) names: usize,
+    pub(crate) sections: Vec<Section<'data>>,
 }
 
 /// A section header. The name is `None` when it is not a terminated, printable
 /// string inside the file.
 #[derive(Clone, Copy, Debug)]
-pub struct Section<'data> {
-    pub index: usize,
-    pub name: Option<&'data str>,
-    pub kind: SectionType,
+pub(crate) struct Section<'data> {
+    pub(crate) index: usize,
+    pub(crate) name: Option<&'data str>,
+    pub(crate) kind: SectionType,
     flags: SectionFlags,
-    pub addr: u64,
-    pub offset: u64,
-    pub size: u64,
-    pub link: usize,
-    pub info: usize,
-    pub align: u64,
+    pub(crate) addr: u64,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) link: usize,
+    pub(crate) info: usize,
+    pub(crate) align: u64,
 }
 
 /// A symbol table entry; `index` counts within its own table.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol<'data> {
-    pub index: usize,
-    pub name: Option<&'data str>,
-    pub binding: SymbolBind,
-    pub section: SymbolSection,
-    pub value: u64,
+    pub(crate) index: usize,
+    pub(crate) name: Option<&'data str>,
+    pub(crate) binding: SymbolBind,
+    pub(crate) section: SymbolSection,
+    pub(crate) value: u64,
+    /// `st_size`.
     pub size: u64,
 }
 
 /// A `RELA` entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Relocation {
-    pub offset: u64,
-    pub kind: RelocationType,
-    pub symbol: usize,
-    pub addend: i64,
+pub(crate) struct Relocation {
+    pub(crate) offset: u64,
+    pub(crate) kind: RelocationType,
+    pub(crate) symbol: usize,
+    pub(crate) addend: i64,
 }
 
 impl<'data> File<'data> {
@@ -70,7 +73,7 @@ impl<'data> File<'data> {
     /// The kernel refuses nothing here: it would use these bytes as offsets.
     pub fn parse(bytes: &'data [u8]) -> Result<Self, LoadError> {
         let wrong = |what: String| Err(LoadError::Unchecked(what));
-        let Ok((header, _)) = pod::from_bytes::<FileHeader64<LittleEndian>>(bytes) else {
+        let Ok((header, _)) = pod::from_bytes::<FileHeader64<Endianness>>(bytes) else {
             return wrong(format!(
                 "the file has {} bytes, less than an ELF header",
                 bytes.len()
@@ -80,44 +83,59 @@ impl<'data> File<'data> {
         if ident.magic != elf::ELFMAG {
             return wrong("the file does not start with the ELF magic".into());
         }
-        if ident.class != elf::ELFCLASS64 || ident.data != elf::ELFDATA2LSB {
+        let endian = match ident.data {
+            elf::ELFDATA2LSB => Some(Endianness::Little),
+            elf::ELFDATA2MSB => Some(Endianness::Big),
+            _ => None,
+        };
+        let known = |endian: &Endianness| Arch::ALL.iter().any(|arch| arch.endianness == *endian);
+        let Some(endian) = endian.filter(|endian| ident.class == elf::ELFCLASS64 && known(endian))
+        else {
             return wrong("the file is not a 64-bit little-endian ELF".into());
-        }
-        let machine = header.e_machine.get(LE);
-        if machine != elf::EM_X86_64 {
-            return wrong(format!("e_machine is {}, not 62 (x86-64)", machine.0));
-        }
-        let (stride, count) = (header.e_shentsize.get(LE), header.e_shnum.get(LE));
-        if usize::from(stride) != size_of::<SectionHeader64<LittleEndian>>() {
+        };
+        let machine = header.e_machine.get(endian);
+        let is_for = |arch: &Arch| (arch.machine, arch.endianness) == (machine, endian);
+        let arch = Arch::ALL.into_iter().find(is_for);
+        let Some(arch) = arch else {
+            let known = Arch::ALL.map(|arch| format!("{} ({})", arch.machine.0, arch.title));
+            let known = known.join(" or ");
+            return wrong(format!("e_machine is {}, not {known}", machine.0));
+        };
+        let (stride, count) = (header.e_shentsize.get(endian), header.e_shnum.get(endian));
+        if usize::from(stride) != size_of::<SectionHeader64<Endianness>>() {
             return wrong(format!("e_shentsize is {stride}, the kernel takes 64"));
         }
         if count == 0 || count >= elf::SHN_LORESERVE {
             return wrong(format!("e_shnum is {count}: not 1 to 0xfeff"));
         }
-        let start = header.e_shoff.get(LE);
-        let Some(headers) = slice::<SectionHeader64<LittleEndian>>(bytes, start, count.into())
-        else {
+        let start = header.e_shoff.get(endian);
+        let Some(headers) = slice::<SectionHeader64<Endianness>>(bytes, start, count.into()) else {
             return wrong(format!(
                 "the section headers ({count} at {start:#x}) reach beyond the file's {} bytes",
                 bytes.len()
             ));
         };
-        let names = usize::from(header.e_shstrndx.get(LE).0);
+        let names = usize::from(header.e_shstrndx.get(endian).0);
         let mut file = Self {
             bytes,
-            entry: header.e_entry.get(LE),
-            kind: header.e_type.get(LE),
+            arch,
+            entry: header.e_entry.get(endian),
+            kind: header.e_type.get(endian),
             names,
-            sections: headers.iter().enumerate().map(Section::new).collect(),
+            sections: headers
+                .iter()
+                .enumerate()
+                .map(|(index, header)| Section::new(index, header, endian))
+                .collect(),
         };
         for (index, header) in headers.iter().enumerate() {
-            file.sections[index].name = file.string(names, header.sh_name.get(LE));
+            file.sections[index].name = file.string(names, header.sh_name.get(endian));
         }
         Ok(file)
     }
 
     /// Returns a section's bytes in the file.
-    pub fn data(&self, section: &Section<'_>) -> Result<&'data [u8], LoadError> {
+    pub(crate) fn data(&self, section: &Section<'_>) -> Result<&'data [u8], LoadError> {
         slice(self.bytes, section.offset, section.size).ok_or_else(|| {
             LoadError::Unchecked(format!(
                 "{section} ({:#x} bytes at {:#x}) reaches beyond the file's {:#x} bytes",
@@ -129,47 +147,49 @@ impl<'data> File<'data> {
     }
 
     /// Returns the sections that get a place in memory, in table order.
-    pub fn loaded_sections(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(crate) fn loaded_sections(&self) -> impl Iterator<Item = &Section<'data>> {
         self.sections.iter().filter(|section| section.is_alloc())
     }
 
     /// Returns the entries of a symbol table. The kernel takes any section
     /// that a relocation section links to.
-    pub fn symbols(
+    pub(crate) fn symbols(
         &self,
         table: &Section<'data>,
     ) -> Result<impl ExactSizeIterator<Item = Symbol<'data>>, LoadError> {
-        let entries: &[Sym64<LittleEndian>] = entries(self.data(table)?);
+        let entries: &[Sym64<Endianness>] = entries(self.data(table)?);
+        let endian = self.arch.endianness;
         let strings = table.link;
         Ok(entries
             .iter()
             .enumerate()
             .map(move |(index, entry)| Symbol {
                 index,
-                name: self.string(strings, entry.st_name.get(LE)),
+                name: self.string(strings, entry.st_name.get(endian)),
                 binding: entry.st_bind(),
-                section: entry.st_shndx.get(LE),
-                value: entry.st_value.get(LE),
-                size: entry.st_size.get(LE),
+                section: entry.st_shndx.get(endian),
+                value: entry.st_value.get(endian),
+                size: entry.st_size.get(endian),
             }))
     }
 
     /// Returns the entries of a `RELA` section.
-    pub fn relocations(
+    pub(crate) fn relocations(
         &self,
         section: &Section<'data>,
     ) -> Result<impl Iterator<Item = Relocation> + use<'data>, LoadError> {
-        let entries: &[Rela64<LittleEndian>] = entries(self.data(section)?);
-        Ok(entries.iter().map(|entry| Relocation {
-            offset: entry.r_offset.get(LE),
-            kind: entry.r_type(LE, false),
-            symbol: entry.r_sym(LE, false) as usize,
-            addend: entry.r_addend.get(LE),
+        let entries: &[Rela64<Endianness>] = entries(self.data(section)?);
+        let endian = self.arch.endianness;
+        Ok(entries.iter().map(move |entry| Relocation {
+            offset: entry.r_offset.get(endian),
+            kind: entry.r_type(endian, false),
+            symbol: entry.r_sym(endian, false) as usize,
+            addend: entry.r_addend.get(endian),
         }))
     }
 
     /// Returns the symbol tables that the kernel's lookup walks.
-    pub fn symbol_tables(&self) -> impl Iterator<Item = &Section<'data>> {
+    pub(crate) fn symbol_tables(&self) -> impl Iterator<Item = &Section<'data>> {
         self.sections
             .iter()
             .filter(|table| table.kind == elf::SHT_SYMTAB && table.link < self.sections.len())
@@ -211,35 +231,35 @@ impl<'data> File<'data> {
 }
 
 impl Section<'_> {
-    fn new((index, header): (usize, &SectionHeader64<LittleEndian>)) -> Self {
+    fn new(index: usize, header: &SectionHeader64<Endianness>, endian: Endianness) -> Self {
         Self {
             index,
             name: None,
-            kind: header.sh_type.get(LE),
-            flags: header.sh_flags.get(LE),
-            addr: header.sh_addr.get(LE),
-            offset: header.sh_offset.get(LE),
-            size: header.sh_size.get(LE),
-            link: header.sh_link.get(LE) as usize,
-            info: header.sh_info.get(LE) as usize,
-            align: header.sh_addralign.get(LE),
+            kind: header.sh_type.get(endian),
+            flags: header.sh_flags.get(endian),
+            addr: header.sh_addr.get(endian),
+            offset: header.sh_offset.get(endian),
+            size: header.sh_size.get(endian),
+            link: header.sh_link.get(endian) as usize,
+            info: header.sh_info.get(endian) as usize,
+            align: header.sh_addralign.get(endian),
         }
     }
 
-    pub fn is_alloc(&self) -> bool {
+    pub(crate) fn is_alloc(&self) -> bool {
         self.flags.contains(elf::SHF_ALLOC)
     }
 
-    pub fn is_executable(&self) -> bool {
+    pub(crate) fn is_executable(&self) -> bool {
         self.flags.contains(elf::SHF_EXECINSTR)
     }
 
-    pub fn is_nobits(&self) -> bool {
+    pub(crate) fn is_nobits(&self) -> bool {
         self.kind == elf::SHT_NOBITS
     }
 
     /// Returns how far into the section `e_entry` points, if it does.
-    pub fn entry_offset(&self, entry: u64) -> Option<u64> {
+    pub(crate) fn entry_offset(&self, entry: u64) -> Option<u64> {
         entry
             .checked_sub(self.addr)
             .filter(|&offset| offset < self.size)
@@ -257,7 +277,7 @@ impl fmt::Display for Section<'_> {
 
 impl Symbol<'_> {
     /// Returns the name to print.
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         match self.name {
             Some("") | None => "(nameless)",
             Some(name) => name,

@@ -59,44 +59,37 @@ impl Loaded<'_> {
             .wrapping_add_signed(relocation.addend);
         let start = self.layout.offset(target).expect("the target is loaded");
         let address = (self.mem + start).wrapping_add(relocation.offset);
-        let overflow = || {
-            Err(LoadError::Refused {
+        let known = &self.file.arch.relocations;
+        let Some(effect) = (known.effect)(relocation.kind) else {
+            return Err(LoadError::Refused {
+                log: format!("Unknown rela relocation: {}", relocation.kind.0),
+                meaning: format!("at {place}; known are {}", known.known),
+            });
+        };
+        if effect.width == 0 {
+            return Ok(());
+        }
+        if !(effect.fits)(value) {
+            return Err(LoadError::Refused {
                 log: format!(
                     "Overflow in relocation type {} value {value:#x}",
                     relocation.kind.0
                 ),
                 meaning: format!("the address does not fit in 32 bits at {place}"),
-            })
+            });
+        }
+        let value = match effect.is_relative {
+            true => value.wrapping_sub(address),
+            false => value,
         };
-        let bytes = match relocation.kind {
-            elf::R_X86_64_NONE => return Ok(()),
-            elf::R_X86_64_64 => value.to_le_bytes().to_vec(),
-            elf::R_X86_64_32 => match u32::try_from(value) {
-                Ok(value) => value.to_le_bytes().to_vec(),
-                Err(_) => return overflow(),
-            },
-            elf::R_X86_64_32S => match i32::try_from(value.cast_signed()) {
-                Ok(value) => value.to_le_bytes().to_vec(),
-                Err(_) => return overflow(),
-            },
-            // The kernel keeps the low half, whatever the distance.
-            elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => {
-                (value.wrapping_sub(address) as u32).to_le_bytes().to_vec()
-            }
-            kind => {
-                return Err(LoadError::Refused {
-                    log: format!("Unknown rela relocation: {}", kind.0),
-                    meaning: format!("at {place}; known are 64, 32, 32S, PC32 and PLT32"),
-                });
-            }
-        };
+        let bytes = &value.to_le_bytes()[..effect.width];
         let end = relocation.offset.checked_add(bytes.len() as u64);
         if target.is_nobits() || end.is_none_or(|end| end > target.size) {
             return Err(LoadError::Unchecked(format!(
                 "the relocation at {place} writes outside the section's bytes"
             )));
         }
-        self.buf[(start + relocation.offset) as usize..][..bytes.len()].copy_from_slice(&bytes);
+        self.buf[(start + relocation.offset) as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -124,7 +117,7 @@ impl Loaded<'_> {
                 format!("Invalid section {section} for symbol {}", symbol.label()),
                 format!("used at {place}; there is no such section"),
             ),
-            SymbolSection(_) => match self.layout.offsets[section] {
+            SymbolSection(_) => match self.layout.offset(&self.file.sections[section]) {
                 Some(offset) => Ok(self.mem + offset),
                 None => Err(LoadError::Unchecked(format!(
                     "the relocation at {place} uses {} in {}, which is not loaded",

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{Kernel, LoadError, Loaded, Segment, fill_digest};
+use super::{LoadError, Loaded, Segment, Series, fill_digest};
 use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
 
 const MEM: u64 = 0x1_0000_0000;
 
 fn place<'data>(blob: &'data [u8], mem: u64) -> Result<Loaded<'data>, LoadError> {
-    Loaded::place(blob, mem, Kernel::V6_12)
+    Loaded::place(blob, mem, Series::V6_12)
 }
 
 #[test]
@@ -88,25 +88,25 @@ fn enters_where_that_kernel_would() {
     let offset = |blob: &[u8], kernel| Loaded::place(blob, MEM, kernel).unwrap().entry - MEM;
     // The earlier section takes e_entry 0 under every rule.
     let earlier = two(".text.hot", 0, ".text.start");
-    assert_eq!(offset(&earlier, Kernel::V5_10), 0);
-    assert_eq!(offset(&earlier, Kernel::V7_3), 0);
+    assert_eq!(offset(&earlier, Series::V5_10), 0);
+    assert_eq!(offset(&earlier, Series::V7_3), 0);
     // e_entry 64 is just beyond it.
     let beyond = two(".text.hot", 64, ".text.start");
-    assert_eq!(offset(&beyond, Kernel::V5_10), 128);
-    assert_eq!(offset(&beyond, Kernel::V7_3), 128);
+    assert_eq!(offset(&beyond, Series::V5_10), 128);
+    assert_eq!(offset(&beyond, Series::V7_3), 128);
     // Both rules in one section: the symbol decides where there is that rule.
     let mut moved = beyond.clone();
     moved[24] = 65;
-    assert_eq!(offset(&moved, Kernel::V5_10), 129);
-    assert_eq!(offset(&moved, Kernel::V6_1), 128);
+    assert_eq!(offset(&moved, Series::V5_10), 129);
+    assert_eq!(offset(&moved, Series::V6_1), 128);
     // A symbol beyond its section does not count.
     let mut wild = assemble(".global purgatory_start\n jmp .\n .set purgatory_start, . + 64\n");
     wild[24] = 1;
-    assert_eq!(offset(&wild, Kernel::V6_1), 1);
+    assert_eq!(offset(&wild, Series::V6_1), 1);
     // Nothing holds it.
     moved[24] = 255;
-    assert_eq!(offset(&moved, Kernel::V6_12), 128);
-    let error = Loaded::place(&moved, MEM, Kernel::V5_10).unwrap_err();
+    assert_eq!(offset(&moved, Series::V6_12), 128);
+    let error = Loaded::place(&moved, MEM, Series::V5_10).unwrap_err();
     assert!(error.to_string().contains("holds e_entry 0xff"), "{error}");
 }
 

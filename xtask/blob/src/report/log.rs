@@ -5,8 +5,9 @@
 //! leaves out.
 
 use console::strip_ansi_codes;
+use purgatory::abi::Backend;
 
-use crate::record::number;
+use crate::number::number;
 
 /// One report.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Report {
     pub(super) is_whole: bool,
     /// In hexadecimal.
     pub(super) expected: Option<String>,
+    /// Whose word was not taken, and what it did, in the purgatory's words.
+    pub(super) doubted: Option<(String, String)>,
     pub(super) regions: Vec<Region>,
 }
 
@@ -25,6 +28,8 @@ pub(super) enum Event {
     /// In the purgatory's words.
     Refused(String),
     Exception(Exception),
+    /// The image was started against the word of a backend.
+    Overruled,
 }
 
 #[derive(Debug)]
@@ -32,13 +37,13 @@ pub(super) struct Exception {
     pub(super) vector: u64,
     /// `None` where the log is cut, as below.
     pub(super) error: Option<u64>,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Spot>,
     pub(super) address: Option<u64>,
 }
 
 /// Where it struck.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Spot {
     /// So far from the start of the blob.
     Offset(u64),
     Elsewhere,
@@ -71,6 +76,7 @@ pub fn parse(log: &str) -> Vec<Report> {
                 event,
                 is_whole: false,
                 expected: None,
+                doubted: None,
                 regions: Vec::new(),
             }));
         } else if let Some(report) = reports.last_mut().filter(|_| open && line.ends_with('\n')) {
@@ -86,6 +92,9 @@ fn event(said: &str) -> Option<Event> {
     if let Some(reason) = said.strip_prefix("refused: ") {
         return Some(Event::Refused(reason.trim_end().to_owned()));
     }
+    if said.starts_with("verified, by portable code only") {
+        return Some(Event::Overruled);
+    }
     let said = said.strip_prefix("exception ")?;
     // Half a line has half numbers.
     let said = match said.strip_suffix('\n') {
@@ -93,8 +102,8 @@ fn event(said: &str) -> Option<Event> {
         None => said.rsplit_once(' ')?.0,
     };
     let place = match value_of(said, "purgatory_start+") {
-        Some(offset) => Some(Place::Offset(offset)),
-        None => after(said, "at ").map(|_| Place::Elsewhere),
+        Some(offset) => Some(Spot::Offset(offset)),
+        None => after(said, "at ").map(|_| Spot::Elsewhere),
     };
     let value = |key| value_of(said, key);
     Some(Event::Exception(Exception {
@@ -119,6 +128,16 @@ pub(super) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 impl Report {
     /// Reads a line below the first.
     fn read(&mut self, line: &str) {
+        let mut backends = Backend::ALL.iter().map(|backend| backend.name());
+        if let Some((name, did)) = backends.find_map(|name| {
+            let did = line.split_once(name)?.1.strip_prefix(' ')?;
+            ["computed ", "ended "]
+                .iter()
+                .any(|verb| did.starts_with(verb))
+                .then_some((name, did))
+        }) {
+            self.doubted = Some((name.to_owned(), did.trim_end().to_owned()));
+        }
         let mut words = line
             .split_whitespace()
             .skip_while(|word| !["expected", "region", "sha256"].contains(word));

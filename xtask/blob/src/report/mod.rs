@@ -11,27 +11,49 @@ mod tests;
 
 use std::fmt::{self, Write as _};
 
-use crate::{
-    arch::{Arch, x86_64::causes as exception},
-    manifest::Manifest,
-    symbols::Code,
-};
-use log::{Event, Exception, Region};
+use crate::arch::Arch;
+use crate::manifest::Manifest;
+use crate::symbols::Code;
+use log::{Event, Exception, Region, Spot};
 pub use log::{Report, parse};
 
 /// Says in words what a report means.
 #[must_use]
-pub fn explain(report: &Report, manifest: Option<&Manifest>, code: Option<&Code<'_>>) -> String {
+pub fn explain(
+    arch: Arch,
+    report: &Report,
+    manifest: Option<&Manifest>,
+    code: Option<&Code<'_>>,
+) -> String {
     let mut text = String::new();
     let written = match &report.event {
-        Event::Exception(exception) => struck(&mut text, exception, report, manifest, code),
+        Event::Exception(exception) => struck(&mut text, arch, exception, report, manifest, code),
         Event::Refused(reason) => refused(&mut text, reason, report, manifest),
+        Event::Overruled => writeln!(
+            text,
+            "The image is as it was loaded, and the next kernel was started: portable code has the last word."
+        ),
     };
+    let written = written.and_then(|()| doubted(&mut text, report));
     written.expect("a String takes everything");
-    if !report.is_whole {
+    // Nothing follows where the next kernel was started.
+    if !report.is_whole && !matches!(report.event, Event::Overruled) {
         text += "  The log ends within the report: what it lacks was not said, or was lost on the way.\n";
     }
     text
+}
+
+/// Says which backend does not work, and what to do.
+fn doubted(text: &mut String, report: &Report) -> fmt::Result {
+    let Some((name, did)) = &report.doubted else {
+        return Ok(());
+    };
+    writeln!(
+        text,
+        "  On this machine {name} does not work: it {did}.\n  \
+         The fault of a hypervisor, an emulator or microcode: please report it. Until it is mended,\n  \
+         `--backend portable` (or another) spares the time that it takes."
+    )
 }
 
 fn refused(
@@ -50,6 +72,18 @@ fn refused(
         wiped(text)
     } else if let Some(index) = log::after(reason, "region ").and_then(|word| word.parse().ok()) {
         bad_region(text, index, report, manifest)
+    } else if reason.contains("is in no region") {
+        writeln!(
+            text,
+            "  What was loaded is intact, but not the registers that the next kernel starts with: they lie in\n  \
+             the purgatory, which nobody else hashes. {WRITTEN}"
+        )
+    } else if reason.contains("code is damaged") {
+        writeln!(
+            text,
+            "  The purgatory's own bytes are not those that were built: whether the image is intact is not known.\n  \
+             `cargo xtask check` tells whether the file is; if it is, the memory was overwritten. {WRITTEN}"
+        )
     } else if reason.contains("stack") {
         writeln!(
             text,
@@ -80,7 +114,7 @@ fn mismatch(text: &mut String, report: &Report, manifest: Option<&Manifest>) -> 
     let mut found = Vec::new();
     let mut intact = 0;
     for region in &report.regions {
-        let place = Place(region.index, region.start, region.length, Some(manifest));
+        let place = Named(region.index, region.start, region.length, Some(manifest));
         let Some(loaded) = manifest.region(region.index) else {
             found.push(format!(
                 "Not loaded: {place} is in the table, but not in the list."
@@ -90,7 +124,7 @@ fn mismatch(text: &mut String, report: &Report, manifest: Option<&Manifest>) -> 
         let is_moved = (loaded.start, loaded.length) != (region.start, region.length);
         match &region.fingerprint {
             _ if is_moved => {
-                let loaded = Place(loaded.index, loaded.start, loaded.length, Some(manifest));
+                let loaded = Named(loaded.index, loaded.start, loaded.length, Some(manifest));
                 let (start, length) = (region.start, region.length);
                 found.push(format!(
                     "Table changed: {loaded} is now at {start:#x}, {length:#x} bytes."
@@ -115,7 +149,7 @@ fn mismatch(text: &mut String, report: &Report, manifest: Option<&Manifest>) -> 
             .iter()
             .any(|region| region.index == loaded.index)
         {
-            let place = Place(loaded.index, loaded.start, loaded.length, Some(manifest));
+            let place = Named(loaded.index, loaded.start, loaded.length, Some(manifest));
             found.push(format!("Missing: {place} is no longer in the table."));
         }
     }
@@ -180,7 +214,7 @@ fn bad_region(
     }
     let loaded = manifest.and_then(|manifest| manifest.region(index));
     if let Some(loaded) = loaded {
-        let place = Place(index, loaded.start, loaded.length, manifest);
+        let place = Named(index, loaded.start, loaded.length, manifest);
         writeln!(text, "  Loaded was {place}.")?;
     }
     writeln!(
@@ -192,26 +226,27 @@ fn bad_region(
 
 fn struck(
     text: &mut String,
+    arch: Arch,
     exception: &Exception,
     report: &Report,
     manifest: Option<&Manifest>,
     code: Option<&Code<'_>>,
 ) -> fmt::Result {
     let Exception { vector, error, .. } = *exception;
-    let known = exception::describe(vector);
+    let known = (arch.cause)(vector);
     write!(
         text,
         "The purgatory was ended by exception {vector}, {} (#{}",
         known.name, known.mnemonic
     )?;
     match error {
-        Some(error) if vector == PAGE_FAULT => write!(text, ", {}", page_fault(error))?,
+        Some(error) if let Some(access) = known.access => write!(text, ", {}", access(error))?,
         None | Some(0) => {}
         Some(error) => write!(text, ", error {error:#x}")?,
     }
     writeln!(text, ").")?;
     match exception.place {
-        Some(log::Place::Offset(at)) => match code.map(|code| code.place(at)) {
+        Some(Spot::Offset(at)) => match code.map(|code| code.place(at)) {
             Some(Some((function, offset))) => writeln!(
                 text,
                 "  In {function}+{offset:#x}, if that is the blob that ran."
@@ -223,15 +258,15 @@ fn struck(
             None => writeln!(
                 text,
                 "  Give --elf {} of this blob to see in which function.",
-                Arch::X86_64.linked_name()
+                arch.linked_name()
             )?,
         },
-        Some(log::Place::Elsewhere) => {
+        Some(Spot::Elsewhere) => {
             writeln!(text, "  Outside of its own code: it jumped astray.")?;
         }
         None => writeln!(text, "  The log ends before it says where.")?,
     }
-    if let Some(address) = exception.address.filter(|_| vector == PAGE_FAULT) {
+    if let Some(address) = exception.address.filter(|_| known.access.is_some()) {
         let seen = report.regions.iter().map(|r| (r.index, r.start, r.length));
         let loaded = manifest.into_iter().flat_map(|manifest| &manifest.regions);
         let place = seen
@@ -239,7 +274,7 @@ fn struck(
             .find(|(_, start, length)| address.wrapping_sub(*start) < *length);
         match place {
             Some((index, start, length)) => {
-                let place = Place(index, start, length, manifest);
+                let place = Named(index, start, length, manifest);
                 writeln!(text, "  Address {address:#x} is in {place}.")?;
             }
             None => writeln!(
@@ -251,22 +286,10 @@ fn struck(
     writeln!(text, "  Hint: {}.", known.hint)
 }
 
-const PAGE_FAULT: u64 = 14;
-
-/// The error code of a page fault (AMD64 manual volume 2, section 8.4.2).
-const fn page_fault(error: u64) -> &'static str {
-    match error {
-        _ if error & 8 != 0 => "the page tables themselves are damaged",
-        _ if error & 16 != 0 => "executing",
-        _ if error & 2 != 0 => "writing",
-        _ => "reading",
-    }
-}
-
 /// A region, by its name where that is known.
-struct Place<'a>(usize, u64, u64, Option<&'a Manifest>);
+struct Named<'a>(usize, u64, u64, Option<&'a Manifest>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Named<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(index, start, length, manifest) = *self;
         write!(formatter, "region {index}")?;

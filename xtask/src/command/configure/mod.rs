@@ -7,24 +7,18 @@
 #[cfg(test)]
 mod tests;
 
-use std::{mem::offset_of, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{
-    ArgGroup,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use blob::config::{COM_PORTS, FULL_SPEED};
+use blob::number::{ADDRESS_LIMIT, number};
+use blob::{config, get, set};
+use clap::ArgGroup;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use purgatory::abi::{Backend, Config};
 
-use crate::host::{
-    failure::{Failure, read_blob},
-    output,
-};
-use blob::{
-    config::{self, COM_PORTS, FULL_SPEED},
-    load,
-    record::{field, number, set_field},
-};
+use crate::host::failure::{read_blob, usage};
+use crate::host::output;
 
 /// Options of `cargo xtask configure`.
 #[derive(Debug, clap::Args)]
@@ -80,12 +74,22 @@ enum Console {
     None,
 }
 
-/// What follows a refusal.
+/// What follows a refusal or an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Halt,
     /// After so many seconds.
     Reset(u32),
+}
+
+impl Action {
+    /// Returns it as the record has it: what, and after how many seconds.
+    const fn numbers(self) -> (u32, u32) {
+        match self {
+            Self::Halt => (Config::HALT, 0),
+            Self::Reset(delay) => (Config::RESET, delay),
+        }
+    }
 }
 
 /// Ports that an 8250 takes.
@@ -115,93 +119,62 @@ impl Options {
             self.set_consoles(config)?;
         }
         if self.vga {
-            let consoles = u32::from_le_bytes(field(config, offset_of!(Config, consoles)));
-            let consoles = consoles | Config::CONSOLE_VGA;
-            set_field(
-                config,
-                offset_of!(Config, consoles),
-                &consoles.to_le_bytes(),
-            );
+            let consoles = get!(config, Config.consoles);
+            set!(config, Config.consoles, consoles | Config::CONSOLE_VGA);
         }
         if let Some(divisor) = self.baud.or(self.divisor) {
-            set_field(
-                config,
-                offset_of!(Config, uart_divisor),
-                &divisor.to_le_bytes(),
-            );
+            set!(config, Config.uart_divisor, divisor);
         }
         if self.verbose || self.quiet {
-            let verbosity = u32::from(self.verbose);
-            set_field(
-                config,
-                offset_of!(Config, verbosity),
-                &verbosity.to_le_bytes(),
-            );
+            set!(config, Config.verbosity, u32::from(self.verbose));
         }
-        let mut set = |offset, value: u32| set_field(config, offset, &value.to_le_bytes());
-        for (action, place, delay_place) in [
-            (
-                self.on_refusal,
-                offset_of!(Config, on_refusal),
-                offset_of!(Config, refusal_delay),
-            ),
-            (
-                self.on_exception,
-                offset_of!(Config, on_exception),
-                offset_of!(Config, exception_delay),
-            ),
-        ] {
-            if let Some(action) = action {
-                let (action, delay) = match action {
-                    Action::Halt => (Config::HALT, 0),
-                    Action::Reset(delay) => (Config::RESET, delay),
-                };
-                set(place, action);
-                set(delay_place, delay);
-            }
+        if let Some(action) = self.on_refusal {
+            let (action, delay) = action.numbers();
+            set!(config, Config.on_refusal, action);
+            set!(config, Config.refusal_delay, delay);
+        }
+        if let Some(action) = self.on_exception {
+            let (action, delay) = action.numbers();
+            set!(config, Config.on_exception, action);
+            set!(config, Config.exception_delay, delay);
         }
         if let Some(backend) = self.backend {
-            set(offset_of!(Config, backend), backend);
+            set!(config, Config.backend, backend);
         }
         if let Some(patience) = self.patience {
-            set(offset_of!(Config, patience), patience);
+            set!(config, Config.patience, patience);
         }
         Ok(())
     }
 
     fn set_consoles(&self, config: &mut [u8]) -> Result<()> {
-        let usage = |what: &str| Err(Failure::Usage(what.to_owned()).into());
         let mut flags = 0;
         for &console in &self.consoles {
             let flag = match console {
                 Console::Port(port) => {
-                    set_field(config, offset_of!(Config, uart_port), &port.to_le_bytes());
+                    set!(config, Config.uart_port, port);
                     Config::CONSOLE_PORT
                 }
                 Console::Memory(address) => {
-                    set_field(
-                        config,
-                        offset_of!(Config, uart_mmio),
-                        &address.to_le_bytes(),
-                    );
+                    set!(config, Config.uart_mmio, address);
                     Config::CONSOLE_MMIO
                 }
                 Console::Debug => Config::CONSOLE_DEBUG,
                 Console::Vga => Config::CONSOLE_VGA,
                 Console::None if self.consoles.len() > 1 || self.vga => {
-                    return usage("--console none excludes every other console");
+                    return Err(usage("--console none excludes every other console"));
                 }
                 Console::None => 0,
             };
             if flags & flag != 0 {
-                return usage(
+                return Err(usage(
                     "the blob speaks to one UART behind ports and to one in memory: \
                      give each kind of console once",
-                );
+                ));
             }
             flags |= flag;
         }
-        set_field(config, offset_of!(Config, consoles), &flags.to_le_bytes());
+        set!(config, Config.consoles, flags);
         Ok(())
     }
 }
@@ -219,7 +192,7 @@ fn console(text: &str) -> Result<Console, String> {
         let address = number(place)?;
         return if address == 0 || !address.is_multiple_of(4) {
             Err("registers are 32-bit words: give a multiple of 4, not 0".to_owned())
-        } else if address >= load::ADDRESS_LIMIT {
+        } else if address >= ADDRESS_LIMIT {
             Err("no physical address has more than 52 bits".to_owned())
         } else {
             Ok(Console::Memory(address))
@@ -254,13 +227,12 @@ fn divisor_of(baud: &str) -> Result<u16, String> {
 /// Takes the name of a backend for its number.
 fn backend() -> impl TypedValueParser<Value = u32> {
     let names = Backend::ALL.map(Backend::name);
-    let named = |name: String| {
-        let backend = Backend::ALL
+    PossibleValuesParser::new(["auto"].into_iter().chain(names)).map(|name: String| {
+        let known = Backend::ALL
             .into_iter()
             .find(|backend| backend.name() == name);
-        backend.map_or(0, Backend::number)
-    };
-    PossibleValuesParser::new(["auto"].into_iter().chain(names)).map(named)
+        known.map_or(0, Backend::number)
+    })
 }
 
 fn action(text: &str) -> Result<Action, String> {

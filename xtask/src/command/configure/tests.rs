@@ -1,12 +1,14 @@
 //! The words, the options, the refusals, and what stays as it was.
 
 use std::fs;
+use std::mem::offset_of;
 
 use clap::Parser as _;
 
 use blob::config::{Words, find};
 
 use super::*;
+use crate::host::failure::Failure;
 
 #[derive(Debug, clap::Parser)]
 struct Cli {
@@ -21,11 +23,11 @@ fn blob() -> Vec<u8> {
 
 const RECORD: &str = "purgatory_config:
         .ascii \"PURGCONF\"
-        .long 1, 48, 5, 0, 0, 0
+        .long 2, 64, 5, 0, 0, 0, 1, 10, 0, 30
         .short 0x3f8, 0
         .long 0
         .quad 0
-        .size purgatory_config, 48";
+        .size purgatory_config, 64";
 
 fn blob_with(record: &str) -> Vec<u8> {
     let source = crate::fixture::GREEN.replace(
@@ -56,7 +58,10 @@ fn says_in_words_what_is_set() {
     let defaults = "  consoles    8250 at port 0x3f8 (COM1), debug port 0xe9\n  \
                     speed       as the firmware set it\n  \
                     speaks      only to refuse\n  \
-                    on refusal  halts\n";
+                    patience    about 30 s a report\n  \
+                    backend     the fastest that works\n  \
+                    refusal     halts\n  \
+                    exception   resets the machine after 10 s\n";
     assert_eq!(words("--show"), defaults);
     let cases = [
         (
@@ -86,16 +91,25 @@ fn says_in_words_what_is_set() {
         ("--console vga", "  consoles    VGA text\n  speaks"),
         (
             "--console none",
-            "  consoles    none: it never speaks\n  on refusal",
+            "  consoles    none: it never speaks\n  backend",
         ),
         ("--verbose", "  speaks      at entry, during"),
         ("--quiet", "  speaks      only to refuse\n"),
-        ("--on-refusal reset", "  on refusal  resets the machine\n"),
+        ("--on-refusal reset", "  refusal     resets the machine\n"),
         (
             "--on-refusal reset-after=30",
-            "  on refusal  resets the machine after 30 s\n",
+            "  refusal     resets the machine after 30 s\n",
         ),
-        ("--on-refusal halt", "  on refusal  halts\n"),
+        ("--on-refusal halt", "  refusal     halts\n"),
+        ("--on-exception halt", "  exception   halts\n"),
+        (
+            "--on-exception reset",
+            "  refusal     halts\n  exception   resets the machine\n",
+        ),
+        ("--backend portable", "  backend     portable\n"),
+        ("--backend sse2", "  backend     sse2, else portable\n"),
+        ("--backend auto", "  backend     the fastest that works\n"),
+        ("--patience 3", "  patience    about 3 s a report\n"),
     ];
     for (arguments, says) in cases {
         let words = words(arguments);
@@ -114,14 +128,19 @@ fn changes_only_what_was_asked_for() {
     expected[20..24].fill(0);
     assert_eq!(config, expected);
 
-    options("--console mmio=0xfe0320001000 --on-refusal reset-after=7 --baud 57600")
-        .unwrap()
-        .apply(&mut config)
-        .unwrap();
+    options(
+        "--console mmio=0xfe0320001000 --on-refusal reset-after=7 --on-exception halt \
+         --backend sha-ni --patience 258 --baud 57600",
+    )
+    .unwrap()
+    .apply(&mut config)
+    .unwrap();
     expected[16..20].copy_from_slice(&[2, 0, 0, 0]);
     expected[24..32].copy_from_slice(&[1, 0, 0, 0, 7, 0, 0, 0]);
-    expected[34..36].copy_from_slice(&[2, 0]);
-    expected[40..48].copy_from_slice(&0xfe03_2000_1000_u64.to_le_bytes());
+    expected[32..40].fill(0);
+    expected[40..48].copy_from_slice(&[3, 0, 0, 0, 2, 1, 0, 0]);
+    expected[50..52].copy_from_slice(&[2, 0]);
+    expected[56..64].copy_from_slice(&0xfe03_2000_1000_u64.to_le_bytes());
     assert_eq!(config, expected);
 }
 
@@ -145,6 +164,10 @@ fn options_that_make_no_sense_are_refused() {
         ("--verbose --quiet", "cannot be used with"),
         ("--on-refusal reboot", "give halt, reset"),
         ("--on-refusal reset-after=-1", "whole seconds"),
+        ("--on-exception reboot", "give halt, reset"),
+        ("--backend avx2", "possible values: auto, portable"),
+        ("--patience -1", "unexpected argument"),
+        ("--patience 86401", "not in 0..=86400"),
     ];
     for (arguments, says) in cases {
         let error = options(arguments).err().unwrap_or_default();
@@ -174,14 +197,14 @@ fn other_blobs_are_refused() {
     let placed = |record: &str| find(&blob_with(record)).unwrap_err().to_string();
     let cases = [
         (
-            placed(&RECORD.replace("config, 48", "config, 40")),
-            "says 48 bytes and has 40",
+            placed(&RECORD.replace("config, 64", "config, 40")),
+            "says 64 bytes and has 40",
         ),
         (
             placed(
                 ".bss
-                purgatory_config: .skip 48
-                .size purgatory_config, 48
+                purgatory_config: .skip 64
+                .size purgatory_config, 64
                 .section .purgatory",
             ),
             "not inside the file",
@@ -189,7 +212,7 @@ fn other_blobs_are_refused() {
         (
             placed(
                 "purgatory_config = purgatory_start + 0x100000
-                .size purgatory_config, 48",
+                .size purgatory_config, 64",
             ),
             "not inside the file",
         ),
@@ -198,10 +221,10 @@ fn other_blobs_are_refused() {
             "does not begin with PURGCONF",
         ),
         (
-            broken(|config| config[8] = 2),
-            "has version 2, this tool knows 1",
+            broken(|config| config[8] = 1),
+            "has version 1, this tool knows 2",
         ),
-        (broken(|config| config[12] = 52), "says 52 bytes and has 48"),
+        (broken(|config| config[12] = 52), "says 52 bytes and has 64"),
         (find(&stock).unwrap_err().to_string(), "no purgatory_config"),
         (
             find(&crate::fixture::assemble(crate::fixture::GREEN))

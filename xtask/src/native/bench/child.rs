@@ -1,24 +1,21 @@
 //! One contender in a process of its own: for valgrind to count, and for a stock
 //! purgatory that spins to be ended.
 
-use std::{
-    env, fs,
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use purgatory::abi::Backend;
 
-use super::{
-    contender::{Hasher, Layout, Message},
-    openssl::{self, OpenSsl},
-};
-use crate::native::userspace::{self, Ours, Stock};
+use super::contender::{Hasher, Message, Pieces};
+use super::openssl::{self, OpenSsl};
+use crate::host::process::wait_until;
+use crate::native::arch::runs_here;
+use crate::native::userspace::{Ours, Stock};
 
 /// The hidden subcommand.
 pub(super) const NAME: &str = "bench-child";
@@ -64,10 +61,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     if let Hasher::Ours(_, backend) = hasher {
         let name = backend.name();
-        ensure!(userspace::runs_here(backend), "the CPU lacks {name}");
+        ensure!(runs_here(backend), "the CPU lacks {name}");
     }
-    let memory = vec![0x5a; Layout::room(options.size)];
-    let mut message = Message::new(Layout::One.cut(&memory, options.size));
+    let memory = vec![0x5a; Pieces::room(options.size)];
+    let mut message = Message::new(Pieces::One.cut(&memory, options.size));
     if options.wrong {
         message.spoil();
     }
@@ -116,19 +113,11 @@ fn prove(line: &[String]) -> Result<()> {
         let mut said = String::new();
         let output = child.stdout.take().context("a child without output")?;
         BufReader::new(output).read_line(&mut said)?;
-        let start = Instant::now();
-        let ended = loop {
-            if let Some(status) = child.try_wait()? {
-                break Some(status);
-            }
-            if start.elapsed() > limit {
-                child.kill()?;
-                child.wait()?;
-                break None;
-            }
-            // Nothing tells when a child ends within a time: look again, until the limit.
-            thread::sleep(Duration::from_millis(5));
-        };
+        let ended = wait_until(&mut child, Instant::now() + limit)?;
+        if ended.is_none() {
+            child.kill()?;
+            child.wait()?;
+        }
         match (wrong, ended) {
             (false, Some(status)) => ensure!(status.success(), "it fails: {status}"),
             (false, None) => bail!("it takes the right digest for a wrong one"),

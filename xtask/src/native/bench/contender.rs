@@ -4,19 +4,19 @@ use anyhow::{Context as _, Result, ensure};
 use purgatory::abi::Backend;
 use sha2::{Digest as _, Sha256};
 
-use super::{limit, openssl::OpenSsl};
+use super::openssl::OpenSsl;
 use crate::native::userspace::{Digest, Ours, Stock};
 
 /// How a message lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum Pieces {
     One,
     OneOdd,
     Sixteen,
     SixteenOdd,
 }
 
-impl Layout {
+impl Pieces {
     pub(super) const ALL: [Self; 4] = [Self::One, Self::OneOdd, Self::Sixteen, Self::SixteenOdd];
 
     /// Bytes between two pieces, so that they are pieces to a prefetcher, too.
@@ -87,7 +87,7 @@ pub(super) enum Hasher<'library> {
     Stock(Stock),
     OpenSsl(&'library mut OpenSsl),
     Sha2,
-    Limit,
+    Limit(fn(u64)),
 }
 
 impl Hasher<'_> {
@@ -121,7 +121,10 @@ impl Hasher<'_> {
             Self::Stock(blob) => Box::new(blob.describe(pieces, &digest)?),
             Self::OpenSsl(library) => Box::new(move || assert_eq!(library.digest(whole), digest)),
             Self::Sha2 => Box::new(move || assert_eq!(Digest::from(Sha256::digest(whole)), digest)),
-            Self::Limit => Box::new(move || limit::run(bytes)),
+            Self::Limit(limit) => {
+                let limit = *limit;
+                Box::new(move || limit(bytes))
+            }
         })
     }
 }
@@ -145,10 +148,10 @@ mod tests {
 
     #[test]
     fn cuts_pieces_that_are_what_their_layout_says() {
-        let memory = [0; Layout::room(4096)];
-        for layout in Layout::ALL {
+        let memory = [0; Pieces::room(4096)];
+        for layout in Pieces::ALL {
             let pieces = layout.cut(&memory, 4096);
-            let odd = matches!(layout, Layout::OneOdd | Layout::SixteenOdd);
+            let odd = matches!(layout, Pieces::OneOdd | Pieces::SixteenOdd);
             let offset = |piece: &[u8]| piece.as_ptr().addr() - memory.as_ptr().addr();
             let place = |piece: &&[u8]| (offset(piece) % 2, piece.len() % 2);
             let expected = (usize::from(odd), usize::from(odd));
@@ -159,7 +162,7 @@ mod tests {
             let apart = |pair: &[&[u8]]| offset(pair[0]) + pair[0].len() < offset(pair[1]);
             assert!(pieces.windows(2).all(apart), "{layout:?}");
             let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-            assert_eq!(bytes, if layout == Layout::OneOdd { 4095 } else { 4096 });
+            assert_eq!(bytes, if layout == Pieces::OneOdd { 4095 } else { 4096 });
         }
     }
 }

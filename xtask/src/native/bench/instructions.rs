@@ -4,7 +4,8 @@
 //! the difference is the hashing. What valgrind cannot execute is not counted
 //! here: it hides the SHA extensions from the programs that it runs.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 

@@ -1,5 +1,5 @@
-//! How fast the shipped bytes verify, beside everything
-//! that does the same on this machine, and the limit of its CPU.
+//! How fast the shipped bytes verify, beside everything that does the same on this
+//! machine, and the limit of its CPU.
 //!
 //! Speed is measured natively, in one run and in turns; what can be counted is
 //! counted. It refuses to compare numbers of two runs.
@@ -7,7 +7,6 @@
 pub(crate) mod child;
 mod contender;
 mod instructions;
-mod limit;
 pub(crate) mod openssl;
 mod plot;
 mod report;
@@ -15,31 +14,28 @@ pub(crate) mod result;
 mod rounds;
 mod steps;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use blob::arch::Arch;
 use indicatif::{ProgressBar, ProgressStyle};
 use memmap2::{Advice, MmapMut};
 use purgatory::abi::Backend;
 use serde_json::json;
 
-use crate::{
-    boot::Programs,
-    host::progress,
-    kernels,
-    native::userspace::{self, Ours, Stock},
-    vm::qemu,
-};
+use crate::boot::programs::Programs;
+use crate::host::progress;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::table::KERNELS;
+use crate::native::arch::{limit, runs_here};
+use crate::native::trials::BACKENDS;
+use crate::native::userspace::{Ours, Stock};
 use child::Kind;
-use contender::{Hasher, Layout, Message};
+use contender::{Hasher, Message, Pieces};
 use openssl::OpenSsl;
 use result::{Group, LIMIT, OPENSSL, OPENSSL_WITHOUT, Row, ours};
 use rounds::{Entry, Pin};
-
-const BACKENDS: [Backend; 3] = [Backend::ShaNi, Backend::Sse2, Backend::Portable];
 
 /// The blobs that take part, loaded anew for every message.
 struct Blobs {
@@ -70,13 +66,10 @@ pub(crate) fn run(
         quick,
     } = *plan;
     let blobs = Blobs {
-        stock: stock(out),
+        stock: stock(out, programs.arch),
         ours: programs.blob.clone(),
     };
-    for backend in BACKENDS
-        .into_iter()
-        .filter(|one| !userspace::runs_here(*one))
-    {
+    for backend in BACKENDS.into_iter().filter(|one| !runs_here(*one)) {
         println!("SKIPPED: {}: this CPU lacks it", ours(backend));
     }
 
@@ -95,7 +88,7 @@ pub(crate) fn run(
         println!("SKIPPED: counting instructions (--quick)");
         (Vec::new(), Vec::new())
     } else {
-        (count(out, &blobs)?, fixed_cost(&programs)?)
+        (count(out, &blobs)?, fixed_cost(programs)?)
     };
     let targets = result::targets(&groups, &costs, blobs.ours.len());
     print!("{}", report::targets(&targets));
@@ -118,16 +111,16 @@ pub(crate) fn run(
 
 /// Returns the stock purgatories that can be had and that do their work, and
 /// leaves them in `out`.
-fn stock(out: &Path) -> Vec<(String, Vec<u8>)> {
+fn stock(out: &Path, arch: Arch) -> Vec<(String, Vec<u8>)> {
     let _busy = progress::spinner("taking the stock purgatories out of Debian's kernels");
     let mut found = Vec::new();
-    for (kernel, blob) in kernels::stock_blobs() {
-        let name = format!("stock {kernel}");
-        let proven = blob.and_then(|blob| {
+    for row in &KERNELS {
+        let name = format!("stock {}", row.series);
+        let proven = Kernel::fetch(row, arch).and_then(|kernel| {
             let path = stock_path(out, &name);
-            fs::write(&path, &blob)?;
+            fs::write(&path, kernel.stock())?;
             child::prove_stock(&path)?;
-            Ok(blob)
+            Ok(kernel.stock().to_vec())
         });
         match proven {
             Ok(blob) => found.push((name, blob)),
@@ -148,26 +141,23 @@ fn measure(
     blobs: &Blobs,
     openssl: Option<&mut (OpenSsl, OpenSsl)>,
 ) -> Result<Group> {
-    let room = Layout::room(size);
+    let room = Pieces::room(size);
     let mut memory =
         MmapMut::map_anon(room).with_context(|| format!("no {room} bytes of memory"))?;
     // As the identity map between two kernels has them. No promise: where there
     // are none, everybody goes without.
     _ = memory.advise(Advice::HugePage);
     fastrand::Rng::with_seed(4).fill(&mut memory);
-    let messages = Layout::ALL.map(|layout| Message::new(layout.cut(&memory, size)));
+    let messages = Pieces::ALL.map(|layout| Message::new(layout.cut(&memory, size)));
 
-    let mut hashers: Vec<(String, Layout, Hasher<'_>)> = Vec::new();
-    for backend in BACKENDS
-        .into_iter()
-        .filter(|one| userspace::runs_here(*one))
-    {
-        for layout in Layout::ALL {
+    let mut hashers: Vec<(String, Pieces, Hasher<'_>)> = Vec::new();
+    for backend in BACKENDS.into_iter().filter(|one| runs_here(*one)) {
+        for layout in Pieces::ALL {
             let blob = Ours::load(&blobs.ours)?;
             hashers.push((ours(backend), layout, Hasher::Ours(blob, backend)));
         }
     }
-    let mut whole = |name: &str, hasher| hashers.push((name.to_owned(), Layout::One, hasher));
+    let mut whole = |name: &str, hasher| hashers.push((name.to_owned(), Pieces::One, hasher));
     for (name, blob) in &blobs.stock {
         whole(name, Hasher::Stock(Stock::load(blob)?));
     }
@@ -178,8 +168,8 @@ fn measure(
         whole(OPENSSL_WITHOUT, Hasher::OpenSsl(without));
     }
     whole("sha2 crate", Hasher::Sha2);
-    if userspace::runs_here(Backend::ShaNi) {
-        whole(LIMIT, Hasher::Limit);
+    if let Some(limit) = limit() {
+        whole(LIMIT, Hasher::Limit(limit));
     }
 
     let mut names = Vec::new();
@@ -196,7 +186,7 @@ fn measure(
     let bar = ProgressBar::new(ticks)
         .with_style(ProgressStyle::with_template("{msg} {wide_bar} {eta}")?)
         .with_message(report::name_of(size));
-    let rates = rounds::run(&mut entries, rounds, || bar.inc(1));
+    let rates = rounds::run(&mut entries, rounds, &rounds::own_time, || bar.inc(1));
     bar.finish_and_clear();
     let rows = names.into_iter().zip(&entries).zip(rates);
     let rows = rows.map(|(((name, layout), entry), rates)| Row {
@@ -250,7 +240,7 @@ fn count(out: &Path, blobs: &Blobs) -> Result<Vec<(String, Result<f64>)>> {
 
 /// Counts the instructions between entry and jump.
 fn fixed_cost(programs: &Programs) -> Result<Vec<steps::Cost>> {
-    if let Err(error) = qemu::version() {
+    if let Err(error) = programs.machine.version() {
         println!("SKIPPED: instructions between entry and jump: {error:#}");
         return Ok(Vec::new());
     }

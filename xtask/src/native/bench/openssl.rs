@@ -3,24 +3,17 @@
 //! The library asks the CPU once, when it is loaded. To have both kinds in one
 //! process, a copy of the file is loaded with `OPENSSL_ia32cap` set.
 
-use std::{
-    env,
-    ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void},
-    fs, ptr,
-};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
+use std::{env, fs, ptr};
 
 use anyhow::{Context as _, Result, ensure};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use crate::native::arch::{WITHOUT_SHA, has_sha};
 use crate::native::userspace::Digest;
 
 /// The ABI of OpenSSL 3.
 pub(crate) const NAME: &str = "libcrypto.so.3";
-
-/// What masks the SHA extensions: bit 29 of EBX of CPUID leaf 7, the second
-/// word (`OPENSSL_ia32cap(3)`).
-const MASK: (&str, &str) = ("OPENSSL_ia32cap", ":~0x20000000");
-const SHA: u64 = 1 << 29;
 
 /// `bits/dlfcn.h`: a library's own symbols before those already loaded.
 const RTLD_DEEPBIND: c_int = 8;
@@ -71,7 +64,7 @@ impl OpenSsl {
             })?;
         let copy = tempfile::NamedTempFile::new()?;
         fs::copy(file, copy.path())?;
-        let (name, value) = MASK;
+        let (name, value) = WITHOUT_SHA.context("how to do without SHA-256 instructions?")?;
         // SAFETY: the promise made to this function.
         unsafe { env::set_var(name, value) };
         let without = Self::load(copy.path().as_os_str());
@@ -83,7 +76,7 @@ impl OpenSsl {
     }
 
     /// Loads the library as it is.
-    pub(crate) fn load(file: &OsStr) -> Result<Self> {
+    pub(super) fn load(file: &OsStr) -> Result<Self> {
         // SAFETY: libcrypto's constructors do no more than look at the CPU.
         let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) };
         let library = library.with_context(|| format!("cannot load {}", file.display()))?;
@@ -147,26 +140,4 @@ unsafe fn symbol<T: Copy>(library: &Library, name: &CStr) -> Result<T> {
     // SAFETY: the promise made to this function.
     let symbol = unsafe { library.get::<T>(name.to_bytes_with_nul()) };
     Ok(*symbol.with_context(|| format!("{NAME} has no {name:?}"))?)
-}
-
-/// Reads `CPUINFO: OPENSSL_ia32cap=0x…:0x…`.
-fn has_sha(cpu: &str) -> Option<bool> {
-    let words = cpu.split_once("OPENSSL_ia32cap=")?.1;
-    let second = words.split([':', ' ']).nth(1)?;
-    let second = u64::from_str_radix(second.strip_prefix("0x")?, 16).ok()?;
-    Some(second & SHA != 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_what_the_library_believes() {
-        let told = "CPUINFO: OPENSSL_ia32cap=0x7ffaf3ffffebffff:0x29c6fbf";
-        assert_eq!(has_sha(told), Some(false));
-        let told = "CPUINFO: OPENSSL_ia32cap=0x7f:0x209c01a9 env:0:~0x20000000";
-        assert_eq!(has_sha(told), Some(true));
-        assert_eq!(has_sha("CPUINFO: N/A"), None);
-    }
 }

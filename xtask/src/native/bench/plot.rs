@@ -8,7 +8,10 @@ use plotters::prelude::{
     Palette as _, Palette99, PathElement, SVGBackend, WHITE,
 };
 
-use super::{contender::Layout, report::name_of, result::Group, rounds::Spread};
+use super::contender::Pieces;
+use super::report::name_of;
+use super::result::Group;
+use super::rounds::Spread;
 
 /// Draws `path`.
 pub(super) fn draw(groups: &[Group], path: &Path) -> Result<()> {
@@ -54,14 +57,14 @@ fn draw_all(groups: &[Group], path: &Path) -> Result<(), Box<dyn std::error::Err
     for (index, row) in first
         .rows
         .iter()
-        .filter(|row| row.layout == Layout::One)
+        .filter(|row| row.layout == Pieces::One)
         .enumerate()
     {
         let color = Palette99::pick(index).to_rgba();
         let points: Vec<(f64, f64)> = groups
             .iter()
             .filter_map(|group| {
-                let rates = &group.row(&row.name, Layout::One)?.rates;
+                let rates = &group.row(&row.name, Pieces::One)?.rates;
                 let rate = Spread::of(rates.iter().copied())?.median;
                 Some((group.size as f64, rate / 1e6))
             })

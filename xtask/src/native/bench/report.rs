@@ -4,11 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{
-    result::{Group, JUDGED, LIMIT, Row, STOCK, Target, openssl_for},
-    rounds::Spread,
-    steps::Cost,
-};
+use super::result::{Group, JUDGED, LIMIT, Row, STOCK, Target, openssl_for};
+use super::rounds::Spread;
+use super::steps::Cost;
 
 /// What a ratio is formed against, in the order of the columns.
 fn yardsticks(row: &Row) -> [&'static str; 3] {
@@ -96,6 +94,7 @@ pub(super) fn costs(costs: &[Cost]) -> String {
     for cost in costs {
         let Cost {
             cpu,
+            entry,
             empty,
             iterations,
             pages,
@@ -103,7 +102,7 @@ pub(super) fn costs(costs: &[Cost]) -> String {
         } = cost;
         let _ = writeln!(
             text,
-            "  {:<9} -cpu {cpu:<12} empty table {empty:>6} ({iterations} with each iteration of `rep`)   16 pages {pages:>9}   a byte {:>6.2}",
+            "  {:<9} -cpu {cpu:<12} self-check {entry}, then empty table {empty:>5} ({iterations} together, with each iteration of `rep`)   16 pages {pages:>9}   a byte {:>6.2}",
             cost.backend.name(),
             cost.per_byte()
         );
@@ -148,6 +147,7 @@ pub(super) fn json(
         "instructions_between_entry_and_jump": costs.iter().map(|cost| json!({
             "cpu": cost.cpu,
             "backend": cost.backend.name(),
+            "self_check": cost.entry,
             "empty_table": cost.empty,
             "empty_table_with_iterations": cost.iterations,
             "sixteen_pages": cost.pages,

@@ -2,32 +2,35 @@
 
 use purgatory::abi::Backend;
 
-use super::{contender::Layout, rounds::Spread, steps::Cost};
+use super::contender::Pieces;
+use super::rounds::Spread;
+use super::steps::Cost;
+use crate::freestanding::LARGEST;
 
 /// One contender at one size and layout.
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) layout: Layout,
-    pub(crate) bytes: u64,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) layout: Pieces,
+    pub(super) bytes: u64,
     /// Bytes a second, for each round.
-    pub(crate) rates: Vec<f64>,
+    pub(super) rates: Vec<f64>,
 }
 
 /// Everything that took turns at one size.
-pub(crate) struct Group {
-    pub(crate) size: usize,
-    pub(crate) rows: Vec<Row>,
+pub(super) struct Group {
+    pub(super) size: usize,
+    pub(super) rows: Vec<Row>,
 }
 
 impl Group {
-    pub(crate) fn row(&self, name: &str, layout: Layout) -> Option<&Row> {
+    pub(super) fn row(&self, name: &str, layout: Pieces) -> Option<&Row> {
         let same = |row: &&Row| row.name == name && row.layout == layout;
         self.rows.iter().find(same)
     }
 
     /// Returns how much faster than `other` a row was, round by round.
-    pub(crate) fn ratio(&self, row: &Row, other: &str) -> Option<Spread> {
-        let other = self.row(other, Layout::One)?;
+    pub(super) fn ratio(&self, row: &Row, other: &str) -> Option<Spread> {
+        let other = self.row(other, Pieces::One)?;
         ratio(row, other)
     }
 }
@@ -38,18 +41,18 @@ fn ratio(row: &Row, other: &Row) -> Option<Spread> {
 }
 
 /// The name of a backend of ours in the tables.
-pub(crate) fn ours(backend: Backend) -> String {
+pub(super) fn ours(backend: Backend) -> String {
     format!("ours {}", backend.name())
 }
 
 /// Our yardsticks, by their names in the tables.
-pub(crate) const STOCK: &str = "stock 6.1";
-pub(crate) const OPENSSL: &str = "OpenSSL sha-ni";
-pub(crate) const OPENSSL_WITHOUT: &str = "OpenSSL avx2";
-pub(crate) const LIMIT: &str = "limit";
+pub(super) const STOCK: &str = "stock 6.1";
+pub(super) const OPENSSL: &str = "OpenSSL sha-ni";
+pub(super) const OPENSSL_WITHOUT: &str = "OpenSSL avx2";
+pub(super) const LIMIT: &str = "limit";
 
 /// Returns the OpenSSL that a row is compared with.
-pub(crate) fn openssl_for(name: &str) -> &'static str {
+pub(super) fn openssl_for(name: &str) -> &'static str {
     let without = [Backend::Portable, Backend::Sse2].map(ours);
     if without.iter().any(|one| one == name) {
         OPENSSL_WITHOUT
@@ -59,16 +62,16 @@ pub(crate) fn openssl_for(name: &str) -> &'static str {
 }
 
 /// Something that was promised.
-pub(crate) struct Target {
-    pub(crate) what: String,
-    pub(crate) wanted: f64,
-    pub(crate) at_most: bool,
+pub(super) struct Target {
+    pub(super) what: String,
+    pub(super) wanted: f64,
+    pub(super) at_most: bool,
     /// What it is; `None` where it could not be measured.
-    pub(crate) is: Option<f64>,
+    pub(super) is: Option<f64>,
 }
 
 impl Target {
-    pub(crate) fn is_missed(&self) -> bool {
+    pub(super) fn is_missed(&self) -> bool {
         self.is.is_some_and(|is| {
             if self.at_most {
                 is > self.wanted
@@ -90,14 +93,13 @@ const RATIOS: [(Backend, &str, f64); 6] = [
 ];
 /// Sixteen odd regions against one, and the blob's size and instructions.
 const SIXTEEN_ODD: f64 = 0.97;
-const BLOB: usize = 12 << 10;
-const INSTRUCTIONS: [(Backend, u64); 2] = [(Backend::ShaNi, 1500), (Backend::Portable, 6000)];
+const INSTRUCTIONS: [(Backend, u64); 2] = [(Backend::ShaNi, 1500), (Backend::Sse2, 6000)];
 
 /// The size from which on speed is promised: below, fixed costs show.
 pub(crate) const JUDGED: usize = 1 << 20;
 
 /// Holds the measurements against the promises.
-pub(crate) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Target> {
+pub(super) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Target> {
     let judged: Vec<&Group> = groups.iter().filter(|group| group.size >= JUDGED).collect();
     // Over all judged sizes: the rounds of each, ratio by ratio.
     let median = |ratio: &dyn Fn(&Group) -> Option<Spread>| {
@@ -108,18 +110,18 @@ pub(crate) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Targ
         what: format!("{} / {other}", ours(backend)),
         wanted,
         at_most: false,
-        is: median(&|group| group.ratio(group.row(&ours(backend), Layout::One)?, other)),
+        is: median(&|group| group.ratio(group.row(&ours(backend), Pieces::One)?, other)),
     });
     let seams = [Backend::ShaNi, Backend::Sse2, Backend::Portable].map(|backend| Target {
         what: format!(
             "{}: {} / one region",
             ours(backend),
-            Layout::SixteenOdd.name()
+            Pieces::SixteenOdd.name()
         ),
         wanted: SIXTEEN_ODD,
         at_most: false,
         is: median(&|group| {
-            let odd = group.row(&ours(backend), Layout::SixteenOdd)?;
+            let odd = group.row(&ours(backend), Pieces::SixteenOdd)?;
             group.ratio(odd, &ours(backend))
         }),
     });
@@ -134,7 +136,7 @@ pub(crate) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Targ
     });
     let size = Target {
         what: "bytes of the blob".to_owned(),
-        wanted: BLOB as f64,
+        wanted: LARGEST as f64,
         at_most: true,
         is: Some(blob as f64),
     };
@@ -145,7 +147,7 @@ pub(crate) fn targets(groups: &[Group], costs: &[Cost], blob: usize) -> Vec<Targ
 mod tests {
     use super::*;
 
-    fn row(name: &str, layout: Layout, rates: [f64; 3]) -> Row {
+    fn row(name: &str, layout: Pieces, rates: [f64; 3]) -> Row {
         Row {
             name: name.to_owned(),
             layout,
@@ -156,6 +158,11 @@ mod tests {
 
     fn find<'a>(targets: &'a [Target], what: &str) -> &'a Target {
         targets.iter().find(|target| target.what == what).unwrap()
+    }
+
+    #[test]
+    fn the_yardstick_is_the_usual_kernel() {
+        assert_eq!(STOCK, format!("stock {}", crate::kernels::table::USUAL));
     }
 
     #[test]
@@ -170,27 +177,28 @@ mod tests {
         let group = Group {
             size: JUDGED,
             rows: vec![
-                row("ours sha-ni", Layout::One, [10.0, 100.0, 1.0]),
-                row("ours sha-ni", Layout::SixteenOdd, [5.0, 96.0, 1.0]),
-                row("stock 6.1", Layout::One, [2.0, 25.0, 0.2]),
+                row("ours sha-ni", Pieces::One, [10.0, 100.0, 1.0]),
+                row("ours sha-ni", Pieces::SixteenOdd, [5.0, 96.0, 1.0]),
+                row("stock 6.1", Pieces::One, [2.0, 25.0, 0.2]),
             ],
         };
         let small = Group {
             size: JUDGED / 2,
             rows: vec![
-                row("ours sha-ni", Layout::One, [1.0; 3]),
-                row("stock 6.1", Layout::One, [1.0; 3]),
+                row("ours sha-ni", Pieces::One, [1.0; 3]),
+                row("stock 6.1", Pieces::One, [1.0; 3]),
             ],
         };
         let cost = |backend, empty| Cost {
             cpu: "any",
             backend,
+            entry: 0,
             empty,
             iterations: 0,
             pages: 0,
         };
-        let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Portable, 6001)];
-        let targets = targets(&[group, small], &costs, BLOB + 1);
+        let costs = [cost(Backend::ShaNi, 1500), cost(Backend::Sse2, 6001)];
+        let targets = targets(&[group, small], &costs, LARGEST + 1);
         let stock = find(&targets, "ours sha-ni / stock 6.1");
         assert!(stock.is == Some(5.0) && !stock.is_missed());
         let seams = find(&targets, "ours sha-ni: sixteen, odd / one region");
@@ -200,7 +208,7 @@ mod tests {
         assert!(find(&targets, "bytes of the blob").is_missed());
         let fits = find(&targets, "ours sha-ni: instructions, empty table");
         assert!(fits.is == Some(1500.0) && !fits.is_missed());
-        let large = find(&targets, "ours portable: instructions, empty table");
+        let large = find(&targets, "ours sse2: instructions, empty table");
         assert!(large.is == Some(6001.0) && large.is_missed());
     }
 }

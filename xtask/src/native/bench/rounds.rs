@@ -6,13 +6,9 @@
 //! make a sample slower; so samples are short, a round is worth its fastest one,
 //! and ratios are formed within a round before their median is taken.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result};
-use rustix::{
-    thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
-    time::{ClockId, clock_gettime},
-};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Bytes hashed in one sample, at least.
 const SAMPLE: u64 = 256 << 10;
@@ -21,7 +17,16 @@ const ROUND: u64 = 8 << 20;
 /// Samples of a contender in a round, at most.
 const SAMPLES: u64 = 12;
 /// How long a processor takes to reach its clock, amply.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: f64 = 0.3;
+
+/// Tells the time, in seconds.
+pub(super) type Clock<'a> = &'a dyn Fn() -> f64;
+
+/// This thread's time on its processor.
+pub(super) fn own_time() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
 
 /// One who takes part: what runs once, and how many bytes that is.
 pub(super) struct Entry<'a> {
@@ -31,15 +36,13 @@ pub(super) struct Entry<'a> {
 
 impl Entry<'_> {
     /// Takes a sample; returns bytes a second.
-    fn sample(&mut self) -> f64 {
+    fn sample(&mut self, clock: Clock<'_>) -> f64 {
         let calls = SAMPLE.div_ceil(self.bytes);
-        let start = clock_gettime(ClockId::ThreadCPUTime);
+        let start = clock();
         for _ in 0..calls {
             (self.run)();
         }
-        let spent = clock_gettime(ClockId::ThreadCPUTime) - start;
-        let seconds = spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9;
-        (calls * self.bytes) as f64 / seconds
+        (calls * self.bytes) as f64 / (clock() - start)
     }
 
     fn samples(&self) -> u64 {
@@ -49,12 +52,17 @@ impl Entry<'_> {
 
 /// Returns the bytes a second of every entry in every round; `tick` is called
 /// after every sample.
-pub(super) fn run(entries: &mut [Entry<'_>], rounds: usize, tick: impl Fn()) -> Vec<Vec<f64>> {
-    let start = Instant::now();
+pub(super) fn run(
+    entries: &mut [Entry<'_>],
+    rounds: usize,
+    clock: Clock<'_>,
+    tick: impl Fn(),
+) -> Vec<Vec<f64>> {
+    let start = clock();
     for entry in entries.iter_mut() {
-        entry.sample();
+        entry.sample(clock);
     }
-    while start.elapsed() < WARM_UP {
+    while clock() - start < WARM_UP {
         entries.iter_mut().for_each(|entry| (entry.run)());
     }
     let mut rates = vec![Vec::with_capacity(rounds); entries.len()];
@@ -64,7 +72,7 @@ pub(super) fn run(entries: &mut [Entry<'_>], rounds: usize, tick: impl Fn()) -> 
             for turn in 0..entries.len() {
                 // Nobody always runs after the same neighbour.
                 let index = (turn + sample as usize + round) % entries.len();
-                fastest[index] = fastest[index].max(entries[index].sample());
+                fastest[index] = fastest[index].max(entries[index].sample(clock));
                 tick();
             }
         }
@@ -127,8 +135,6 @@ impl Drop for Pin {
 mod tests {
     use std::cell::{Cell, RefCell};
 
-    use sha2::{Digest as _, Sha256};
-
     use super::*;
 
     #[test]
@@ -147,21 +153,25 @@ mod tests {
     #[test]
     fn every_entry_has_its_turn_and_none_always_the_first() {
         const COUNT: usize = 4;
-        let ran = RefCell::new(Vec::new());
+        let (now, ran) = (Cell::new(0.0), RefCell::new(Vec::new()));
         let mut entries: Vec<_> = (0..COUNT)
             .map(|index| Entry {
                 bytes: 300 << 10,
                 run: Box::new({
-                    let ran = &ran;
-                    move || ran.borrow_mut().push(index)
+                    let (now, ran) = (&now, &ran);
+                    move || {
+                        now.set(now.get() + 0.001);
+                        ran.borrow_mut().push(index);
+                    }
                 }),
             })
             .collect();
         let ticks = Cell::new(0);
-        let rates = run(&mut entries, 9, || ticks.set(ticks.get() + 1));
+        let rates = run(&mut entries, 9, &|| now.get(), || {
+            ticks.set(ticks.get() + 1)
+        });
         assert_eq!(ticks.get(), 9 * 12 * COUNT);
         assert!(rates.iter().all(|rounds| rounds.len() == 9));
-        assert!(rates.iter().flatten().all(|&rate| rate > 0.0));
         drop(entries);
         // What came before is the warm-up.
         let ran = ran.into_inner();
@@ -172,44 +182,34 @@ mod tests {
         }
     }
 
+    /// Runs one entry whose calls take the seconds that `cost` says of their sample.
+    fn rates(bytes: u64, cost: impl Fn(u64) -> f64) -> Vec<f64> {
+        let (now, sample) = (Cell::new(0.0), Cell::new(0));
+        let mut entries = [Entry {
+            bytes,
+            run: Box::new(|| now.set(now.get() + cost(sample.get()))),
+        }];
+        let tick = || sample.set(sample.get() + 1);
+        let mut rates = run(&mut entries, 9, &|| now.get(), tick);
+        rates.remove(0)
+    }
+
     #[test]
     fn a_rate_is_that_of_all_the_bytes_of_a_sample() {
-        let memory = vec![0x5a; SAMPLE as usize];
-        let mut entries = [16, 1].map(|calls| {
-            let message = &memory[..memory.len() / calls];
-            Entry {
-                bytes: message.len() as u64,
-                run: Box::new(move || {
-                    std::hint::black_box(Sha256::digest(message));
-                }),
+        for bytes in [SAMPLE / 16, SAMPLE] {
+            let seconds = bytes as f64 / 1e6;
+            for rate in rates(bytes, |_| seconds) {
+                assert!((rate - 1e6).abs() < 1.0, "{rate}");
             }
-        });
-        let rates = run(&mut entries, 9, || ());
-        let median = |index: usize| Spread::of(rates[index].iter().copied()).unwrap().median;
-        let ratio = median(0) / median(1);
-        assert!((0.25..4.0).contains(&ratio), "{ratio}");
+        }
     }
 
     #[test]
     fn a_round_is_worth_its_fastest_sample() {
-        let message = vec![0x5a; SAMPLE as usize];
         // All samples take long, but for one of the twelve of a round.
-        let median = |short: Option<u64>| {
-            let ticks = Cell::new(0);
-            let run_once = || {
-                let is_short = Some(ticks.get() % SAMPLES) == short;
-                for _ in 0..if is_short { 1 } else { 4 } {
-                    std::hint::black_box(Sha256::digest(&message));
-                }
-            };
-            let mut entries = [Entry {
-                bytes: SAMPLE,
-                run: Box::new(run_once),
-            }];
-            let rates = run(&mut entries, 9, || ticks.set(ticks.get() + 1));
-            Spread::of(rates[0].iter().copied()).unwrap().median
-        };
-        let ratio = median(Some(5)) / median(None);
-        assert!(ratio > 2.0, "{ratio}");
+        let cost = |sample| if sample % SAMPLES == 5 { 1.0 } else { 4.0 };
+        for rate in rates(SAMPLE, cost) {
+            assert!((rate - SAMPLE as f64).abs() < 1.0, "{rate}");
+        }
     }
 }

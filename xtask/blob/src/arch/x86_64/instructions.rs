@@ -1,50 +1,35 @@
-//! The promise that nothing executes where it must not: no port I/O while all
-//! is well, nothing that a confidential guest traps, no register state that
-//! belongs to the next kernel.
-//!
-//! Every byte of code is disassembled, function by function. What the code
-//! does with its instructions is not judged.
+//! Which instructions have to be in their places, and where those are.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use iced_x86::CpuidFeature::*;
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, FastFormatter, Mnemonic, Register};
 
-use iced_x86::{
-    CpuidFeature::{self, *},
-    Decoder, DecoderOptions, Instruction, Mnemonic, Register,
+use crate::arch::{Instruction, Instructions, Kind};
+
+pub(super) const RULE: Instructions = Instructions {
+    kinds: KINDS,
+    decode,
 };
 
-use crate::{
-    check::{Subject, finding::Finding},
-    symbols::Code,
-};
+const PORT: usize = 0;
+const CPUID: usize = 1;
+const MODEL_REGISTER: usize = 2;
+const EXTENSION: usize = 3;
+const EXTENDED_CONTROL: usize = 4;
+const THREAD_LOCAL: usize = 5;
+const CONTROL: usize = 6;
+const COUNTER: usize = 7;
+const GUEST: usize = 8;
+const TABLE: usize = 9;
+const HALT: usize = 10;
+const INTERRUPT_FLAG: usize = 11;
+const PRIVILEGED: usize = 12;
+const UNKNOWN: usize = 13;
 
-/// Why an instruction is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Port,
-    Cpuid,
-    ModelRegister,
-    /// Vector, x87, or anything else beyond plain x86-64.
-    Extension,
-    ExtendedControl,
-    ThreadLocal,
-    Control,
-    Counter,
-    Guest,
-    Table,
-    Halt,
-    InterruptFlag,
-    Privileged,
-    Unknown,
-}
-
-/// Where our own blob may use what; a part of a demangled name is enough. What
-/// is not here (CPUID, model-specific registers) is allowed nowhere.
-///
-/// `purgatory::run` is where the compiler puts the set-up of the tables, called once.
-const ALLOWED: &[(Kind, &[&str])] = &[
-    (
-        Kind::Port,
+/// By the constants above. `purgatory::run` is where the compiler puts the set-up of
+/// the tables, which is called once.
+const KINDS: &[Kind] = &[
+    banned(
+        "port I/O",
         &[
             "purgatory::console::each",
             "purgatory::uart::",
@@ -54,55 +39,65 @@ const ALLOWED: &[(Kind, &[&str])] = &[
             "arch::x86_64::screen::",
         ],
     ),
-    (
-        Kind::Extension,
+    banned("CPUID", &[]),
+    banned("model-specific register", &[]),
+    // Vector, x87, or anything else beyond plain x86-64.
+    banned(
+        "vector or other extension",
         &[
-            "arch::x86_64::features::clear_vectors",
+            "arch::x86_64::sha256::clear_vectors",
             "sha256_compress_shani",
             "sha256_compress_sse2",
         ],
     ),
-    (
-        Kind::Control,
+    banned("extended control register", &[]),
+    banned("fs or gs", &[]),
+    ours(
+        "control or debug register",
         &[
             "arch::x86_64::entry::exception",
             "arch::x86_64::features::",
             "arch::x86_64::paging::",
         ],
     ),
-    (
-        Kind::Counter,
+    ours(
+        "counter",
         &[
             "arch::x86_64::clock::measure",
             "arch::x86_64::io::time_stamp",
         ],
     ),
-    (
-        Kind::Table,
-        &[
-            "arch::x86_64::machine::reset",
-            "purgatory::run",
-            "purgatory_start",
-            "x86_jump",
-        ],
+    ours(
+        "call of the hypervisor",
+        &["arch::x86_64::entry::acknowledge"],
     ),
-    (
-        Kind::Halt,
+    ours(
+        "descriptor table",
+        &["purgatory::run", "purgatory_start", "x86_jump"],
+    ),
+    ours(
+        "halt",
         &["arch::x86_64::machine::halt", "x86_64::instructions::hlt"],
     ),
-    (Kind::InterruptFlag, &["purgatory_start"]),
-    (Kind::Guest, &["arch::x86_64::entry::acknowledge"]),
+    ours("interrupt flag", &["purgatory_start"]),
+    ours("privileged", &[]),
+    ours("no instruction", &[]),
 ];
 
-/// What no purgatory may use, whoever wrote it.
-const FOREIGN: [Kind; 6] = [
-    Kind::Port,
-    Kind::Cpuid,
-    Kind::ModelRegister,
-    Kind::Extension,
-    Kind::ExtendedControl,
-    Kind::ThreadLocal,
-];
+const fn ours(name: &'static str, places: &'static [&'static str]) -> Kind {
+    Kind {
+        name,
+        places,
+        is_banned: false,
+    }
+}
+
+const fn banned(name: &'static str, places: &'static [&'static str]) -> Kind {
+    Kind {
+        is_banned: true,
+        ..ours(name, places)
+    }
+}
 
 /// What every x86-64 has and no loader forbids. ENDBR does nothing where it is
 /// not enabled.
@@ -122,82 +117,28 @@ const PLAIN: [CpuidFeature; 13] = [
     CET_IBT,
 ];
 
-pub(crate) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
-    if subject.is_ours() {
-        match ours(subject) {
-            Ok(code) => judge(&[code], finding, |kind, function| {
-                let rule = ALLOWED.iter().find(|(allowed, _)| *allowed == kind);
-                rule.is_some_and(|(_, places)| places.iter().any(|place| function.contains(place)))
-            }),
-            Err(Unnamed::Absent(reason)) => finding.skipped(reason),
-            Err(Unnamed::Other(reason)) => finding.doubtful(reason),
+fn decode(code: &[u8], address: u64) -> Vec<Instruction> {
+    let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let mut formatter = FastFormatter::new();
+    let instruction = |found: iced_x86::Instruction| {
+        let kind = kind(&found);
+        let mut text = String::new();
+        if kind.is_some() {
+            formatter.format(&found, &mut text);
         }
-    } else {
-        let code = subject
-            .code()
-            .map(|section| Code::section(&subject.file, section));
-        match code.collect::<Result<Vec<_>, _>>() {
-            Ok(code) => judge(&code, finding, |kind, _| !FOREIGN.contains(&kind)),
-            Err(error) => finding.skipped(error.to_string()),
+        Instruction {
+            address: found.ip(),
+            length: found.len() as u64,
+            name: format!("{:?}", found.mnemonic()).to_lowercase(),
+            text,
+            kind,
         }
-    }
-}
-
-/// Why functions have no names.
-enum Unnamed {
-    Absent(String),
-    Other(String),
-}
-
-/// Returns our code with the names that the blob itself does not carry.
-fn ours<'a>(subject: &Subject<'a>) -> Result<Code<'a>, Unnamed> {
-    let Some(elf) = subject.linked else {
-        let reason = "no names: give the linked program, purgatory-x86_64.elf, with --elf";
-        return Err(Unnamed::Absent(reason.into()));
     };
-    let code = Code::linked(elf)
-        .map_err(|error| Unnamed::Other(format!("the linked program: {error}")))?;
-    let start = subject.symbol("purgatory_start").map(|start| start.section);
-    let section = start.map(|index| &subject.file.sections[usize::from(index.0)]);
-    let bytes = section.and_then(|section| subject.file.data(section).ok());
-    // The code only: the tables behind it may have been configured since.
-    if bytes.is_some_and(|bytes| bytes.starts_with(code.bytes)) {
-        Ok(code)
-    } else {
-        let reason = "the linked program is that of another build: its code differs";
-        Err(Unnamed::Other(reason.into()))
-    }
-}
-
-fn judge(code: &[Code<'_>], finding: &mut Finding, allowed: impl Fn(Kind, &str) -> bool) {
-    let (mut total, mut listed) = (0_usize, 0_usize);
-    for (function, start, bytes) in code.iter().flat_map(Code::functions) {
-        let mut found = BTreeMap::<Kind, Vec<String>>::new();
-        for instruction in Decoder::with_ip(64, bytes, start, DecoderOptions::NONE) {
-            total += 1;
-            let Some(kind) = kind(&instruction) else {
-                continue;
-            };
-            listed += 1;
-            let name = format!("{:?}", instruction.mnemonic()).to_lowercase();
-            if !allowed(kind, function) {
-                let offset = instruction.ip() - start;
-                finding.broken(format!("{name} in {function}+{offset:#x}: {kind}"));
-            }
-            let names = found.entry(kind).or_default();
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        for (kind, names) in found {
-            finding.list(format!("{function}: {kind} ({})", names.join(", ")));
-        }
-    }
-    finding.note(format!("{total}, of which {listed} need a reason"));
+    decoder.into_iter().map(instruction).collect()
 }
 
 /// Says why an instruction has to be in its place, if it has to.
-fn kind(instruction: &Instruction) -> Option<Kind> {
+fn kind(instruction: &iced_x86::Instruction) -> Option<usize> {
     use Mnemonic::{
         Cli, Clts, Cpuid, Hlt, INVALID, In, Insb, Insd, Insw, Lgdt, Lidt, Lldt, Lmsw, Ltr, Mov,
         Out, Outsb, Outsd, Outsw, Rdmsr, Rdpmc, Rdtsc, Rdtscp, Sgdt, Sidt, Sldt, Smsw, Sti, Str,
@@ -205,52 +146,29 @@ fn kind(instruction: &Instruction) -> Option<Kind> {
     };
     let special = |register: Register| register.is_cr() || register.is_dr();
     Some(match instruction.mnemonic() {
-        INVALID => Kind::Unknown,
-        In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd => Kind::Port,
-        Cpuid => Kind::Cpuid,
-        Rdmsr | Wrmsr => Kind::ModelRegister,
-        Xgetbv | Xsetbv => Kind::ExtendedControl,
-        Rdpmc | Rdtsc | Rdtscp => Kind::Counter,
-        Tdcall => Kind::Guest,
-        Hlt => Kind::Halt,
-        Cli | Sti => Kind::InterruptFlag,
-        Lgdt | Lidt | Lldt | Ltr | Sgdt | Sidt | Sldt | Str => Kind::Table,
-        Clts | Lmsw | Smsw => Kind::Control,
+        INVALID => UNKNOWN,
+        In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd => PORT,
+        Cpuid => CPUID,
+        Rdmsr | Wrmsr => MODEL_REGISTER,
+        Xgetbv | Xsetbv => EXTENDED_CONTROL,
+        Rdpmc | Rdtsc | Rdtscp => COUNTER,
+        Tdcall => GUEST,
+        Hlt => HALT,
+        Cli | Sti => INTERRUPT_FLAG,
+        Lgdt | Lidt | Lldt | Ltr | Sgdt | Sidt | Sldt | Str => TABLE,
+        Clts | Lmsw | Smsw => CONTROL,
         Mov if special(instruction.op0_register()) || special(instruction.op1_register()) => {
-            Kind::Control
+            CONTROL
         }
         _ if !instruction
             .cpuid_features()
             .iter()
             .all(|feature| PLAIN.contains(feature)) =>
         {
-            Kind::Extension
+            EXTENSION
         }
-        _ if instruction.is_privileged() => Kind::Privileged,
-        _ if [Register::FS, Register::GS].contains(&instruction.memory_segment()) => {
-            Kind::ThreadLocal
-        }
+        _ if instruction.is_privileged() => PRIVILEGED,
+        _ if [Register::FS, Register::GS].contains(&instruction.memory_segment()) => THREAD_LOCAL,
         _ => return None,
     })
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Port => "port I/O",
-            Self::Cpuid => "CPUID",
-            Self::ModelRegister => "model-specific register",
-            Self::Extension => "vector or other extension",
-            Self::ExtendedControl => "extended control register",
-            Self::ThreadLocal => "fs or gs",
-            Self::Control => "control or debug register",
-            Self::Counter => "counter",
-            Self::Guest => "call of the hypervisor",
-            Self::Table => "descriptor table",
-            Self::Halt => "halt",
-            Self::InterruptFlag => "interrupt flag",
-            Self::Privileged => "privileged",
-            Self::Unknown => "no instruction",
-        })
-    }
 }

@@ -1,13 +1,11 @@
 //! Blobs with one fault: a change in the source of a good one, or in its bytes.
 
 use object::LittleEndian as LE;
-use object::elf::{FileHeader64, Rela64, SectionHeader64, SectionType, Sym64};
+use object::elf::{FileHeader64, Rela64, SHN_ABS, SectionHeader64, SectionType, Sym64};
 use object::pod;
 
-use crate::{
-    fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
-    load::File,
-};
+use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
+use crate::load::File;
 
 /// The green blob with one change in its source.
 pub(super) fn green(from: &str, to: &str) -> Vec<u8> {
@@ -27,11 +25,11 @@ pub(super) fn executes(instruction: &str) -> Vec<u8> {
 /// are mangled by rustc's v0 scheme.
 pub(super) fn in_their_places() -> Vec<u8> {
     let functions = "purgatory_verify: nop
-        sha256_compress_avx2: vpxor %ymm0, %ymm0, %ymm0
-        _RNvNtNtNtC9purgatory4arch6x86_647console12console_byte: out %al, $0xe9
-        _RNvNtNtNtC9purgatory4arch6x86_648features7restore: xsetbv
-            mov %rax, %cr4
-        _RINvNvNtNtNtC9purgatory4arch6x86_647machine7guarded4callNvNtC6x86_6412instructions3hltEBa_: hlt
+        sha256_compress_sse2: pxor %xmm0, %xmm0
+        _RNvNtNtNtC9purgatory4arch6x86_646screen4show: out %al, $0xe9
+        _RNvNtNtNtC9purgatory4arch6x86_642io10time_stamp: rdtsc
+        _RNvNtNtNtC9purgatory4arch6x86_648features7restore: mov %rax, %cr4
+        _RINvNvNtNtNtC9purgatory4arch6x86_645guard7guarded4callNvNtC6x86_6412instructions3hltEBa_: hlt
         x86_jump: lidt (%rax)";
     let start = "purgatory_start: cli";
     let source = GREEN
@@ -58,6 +56,23 @@ pub(super) fn hot() -> Vec<u8> {
         &(FOREIGN.to_owned() + source),
         &[STOCK_FLAGS, &["-O2"]].concat(),
     )
+}
+
+/// What -mindirect-branch=thunk-extern makes.
+pub(super) fn retpolines() -> Vec<u8> {
+    let source = "void (*hook)(void) = purgatory_start; void f(void) { hook(); hook(); }";
+    let flags = [STOCK_FLAGS, &["-mindirect-branch=thunk-extern"]].concat();
+    compile(&(FOREIGN.to_owned() + source), &flags)
+}
+
+/// A blob that calls an absolute symbol, with one more change to that.
+pub(super) fn absolute(edit: fn(&mut Sym64<LE>)) -> Vec<u8> {
+    let mut blob = foreign("jmp     purgatory_verify", "call rom");
+    edit_symbol(&mut blob, "rom", |symbol| {
+        symbol.st_shndx.set(LE, SHN_ABS);
+        edit(symbol);
+    });
+    blob
 }
 
 /// A blob with one relocation, PC32 at 0x8 of `.purgatory`.

@@ -5,26 +5,24 @@
 use object::LittleEndian as LE;
 use object::elf;
 
-use super::blobs::{
-    edit_symbol, executes, foreign, green, hot, in_their_places, patched, patched_foreign,
-    relinked, two_digests, with_flags, with_relocation, with_relocations, with_section,
-    with_symbol,
-};
-use crate::{
-    fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile},
-    load::Kernel,
-};
+use super::blobs::{absolute, executes, foreign, green, hot, in_their_places, patched};
+use super::blobs::{patched_foreign, relinked, retpolines, two_digests, with_flags};
+use super::blobs::{with_relocation, with_relocations, with_section, with_symbol};
+use crate::fixture::{GREEN, assemble};
+use crate::load::Series;
 
-/// A blob, the kernel it is judged for (or all), the rows that must fail, no
+/// A blob, the kernels it is judged for (none is all), the rows that must fail, no
 /// other, and what one of them must say.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) blob: fn() -> Vec<u8>,
-    pub(super) kernel: Option<Kernel>,
+    pub(super) kernels: &'static [Series],
     pub(super) broken: &'static [&'static str],
     pub(super) says: &'static str,
 }
 
+const FILE: &str = "relocatable ELF64 for x86-64";
+const BOUNDS: &str = "everything inside the file";
 const LOADS: &str = "loads at every address";
 const ENTRY: &str = "both entry rules reach purgatory_start";
 const DEFINED: &str = "the loader's symbols are global";
@@ -38,678 +36,243 @@ const OPERANDS: &str = "relocation places and symbols exist";
 const INSTRUCTIONS: &str = "every instruction in its place";
 const BALLAST: &str = "no unwind tables, no debug information";
 
-const fn case(
-    name: &'static str,
-    blob: fn() -> Vec<u8>,
-    broken: &'static [&'static str],
-    says: &'static str,
-) -> Case {
-    Case {
-        name,
-        blob,
-        kernel: None,
-        broken,
-        says,
-    }
+/// `name [@ series]: blob => [rows that break], what one of them says;`
+macro_rules! cases {
+    ($($name:literal $(@ $series:ident)?: $blob:expr => [$($row:expr),*], $says:literal;)*) => {
+        &[$(Case {
+            name: $name,
+            blob: || $blob,
+            kernels: &[$(Series::$series)?],
+            broken: &[$($row),*],
+            says: $says,
+        }),*]
+    };
 }
 
-pub(super) const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = cases! {
     // 1: the file
-    case(
-        "executable instead of relocatable",
-        || patched(|blob| blob[16] = 2),
-        &["relocatable ELF64 for x86-64"],
-        "e_type is ET_EXEC",
-    ),
-    case(
-        "no section names",
-        || patched(|blob| blob[62] = 0),
-        &["relocatable ELF64 for x86-64", "everything inside the file"],
-        "e_shstrndx: section 0 is no string table",
-    ),
-    case(
-        "32-bit",
-        || patched(|blob| blob[4] = 1),
-        &["relocatable ELF64 for x86-64"],
-        "not a 64-bit little-endian ELF",
-    ),
-    case(
-        "for another machine",
-        || patched(|blob| blob[18] = 183),
-        &["relocatable ELF64 for x86-64"],
-        "e_machine is 183",
-    ),
-    case(
-        "section headers of another size",
-        || patched(|blob| blob[58] = 40),
-        &["relocatable ELF64 for x86-64"],
-        "e_shentsize is 40",
-    ),
-    case(
-        "no sections",
-        || patched(|blob| blob[60..62].fill(0)),
-        &["relocatable ELF64 for x86-64"],
-        "e_shnum is 0",
-    ),
-    case(
-        "section headers at the end of the address space",
-        || patched(|blob| blob[40..48].fill(0xff)),
-        &["relocatable ELF64 for x86-64"],
-        "reach beyond the file",
-    ),
-    case(
-        "cut short",
-        || patched(|blob| blob.truncate(blob.len() - 100)),
-        &["relocatable ELF64 for x86-64"],
-        "reach beyond the file",
-    ),
-    case(
-        "cut to nothing",
-        || patched(|blob| blob.truncate(40)),
-        &["relocatable ELF64 for x86-64"],
-        "40 bytes, less than an ELF header",
-    ),
-    case(
-        "section beyond the end of the file",
-        || with_section(".purgatory", |header| header.sh_offset.set(LE, 1 << 63)),
-        &["everything inside the file", LOADS],
-        "reaches beyond the file",
-    ),
-    case(
-        "symbol name beyond the string table",
-        || with_symbol("", |symbol| symbol.st_name.set(LE, 0xff_ffff)),
-        &["everything inside the file"],
-        "the name of symbol 1 is no printable string",
-    ),
+    "executable instead of relocatable": patched(|blob| blob[16] = 2)
+        => [FILE], "e_type is ET_EXEC";
+    "no section names": patched(|blob| blob[62] = 0)
+        => [FILE, BOUNDS], "e_shstrndx: section 0 is no string table";
+    "32-bit": patched(|blob| blob[4] = 1)
+        => [FILE], "not a 64-bit little-endian ELF";
+    "for another machine": patched(|blob| blob[18] = 183)
+        => [FILE], "e_machine is 183";
+    "section headers of another size": patched(|blob| blob[58] = 40)
+        => [FILE], "e_shentsize is 40";
+    "no sections": patched(|blob| blob[60..62].fill(0))
+        => [FILE], "e_shnum is 0";
+    "section headers at the end of the address space": patched(|blob| blob[40..48].fill(0xff))
+        => [FILE], "reach beyond the file";
+    "cut short": patched(|blob| blob.truncate(blob.len() - 100))
+        => [FILE], "reach beyond the file";
+    "cut to nothing": patched(|blob| blob.truncate(40))
+        => [FILE], "40 bytes, less than an ELF header";
+    "section beyond the end of the file":
+        with_section(".purgatory", |header| header.sh_offset.set(LE, 1 << 63))
+        => [BOUNDS, LOADS], "reaches beyond the file";
+    "symbol name beyond the string table":
+        with_symbol("", |symbol| symbol.st_name.set(LE, 0xff_ffff))
+        => [BOUNDS], "the name of symbol 1 is no printable string";
     // 2: alignments, addresses
-    case(
-        "alignment 0",
-        || with_section(".stack", |header| header.sh_addralign.set(LE, 0)),
-        &["alignments are powers of two", LOADS],
-        "has sh_addralign 0x0",
-    ),
-    case(
-        "alignment 24",
-        || with_section(".stack", |header| header.sh_addralign.set(LE, 24)),
-        &["alignments are powers of two", LOADS],
-        "has sh_addralign 0x18",
-    ),
-    case(
-        "linked to an address",
-        || with_section(".purgatory", |header| header.sh_addr.set(LE, 0x1000)),
-        &["loaded sections have address 0", ENTRY, LOADS],
-        "has sh_addr 0x1000",
-    ),
+    "alignment 0": with_section(".stack", |header| header.sh_addralign.set(LE, 0))
+        => ["alignments are powers of two", LOADS], "has sh_addralign 0x0";
+    "alignment 24": with_section(".stack", |header| header.sh_addralign.set(LE, 24))
+        => ["alignments are powers of two", LOADS], "has sh_addralign 0x18";
+    "linked to an address": with_section(".purgatory", |header| header.sh_addr.set(LE, 0x1000))
+        => ["loaded sections have address 0", ENTRY, LOADS], "has sh_addr 0x1000";
     // 3, 4: what is entered
-    Case {
-        kernel: Some(Kernel::V5_10),
-        ..case(
-            "two text sections, 5.10 (clang PGO, 8652d44f466a)",
-            hot,
-            &["one executable section"],
-            "): 5.10 warns and enters the first",
-        )
-    },
-    Case {
-        kernel: Some(Kernel::V6_1),
-        ..case(
-            "two text sections, 6.1",
-            hot,
-            &[],
-            "2 sections are executable: .text (section",
-        )
-    },
-    Case {
-        kernel: Some(Kernel::V7_3),
-        ..case(
-            "the earlier section wins over the symbol (function sections)",
-            || {
-                foreign(
-                    ".section .purgatory",
-                    ".section .text.a, \"ax\"\n .skip 512\n .section .purgatory",
-                )
-            },
-            &[ENTRY],
-            "7.3 enters at +0x0, purgatory_start is at +0x1000",
-        )
-    },
-    case(
-        "no code",
-        || foreign("\"awx\"", "\"aw\""),
-        &["one executable section", ENTRY, LOADS],
-        "no loaded section is executable",
-    ),
-    case(
-        "purgatory_start is local",
-        || foreign(".global purgatory_start,", ".global"),
-        &[ENTRY],
-        "purgatory_start is STB_LOCAL, not STB_GLOBAL",
-    ),
-    case(
-        "e_entry elsewhere",
-        || patched_foreign(|blob| blob[24] = 7),
-        &[ENTRY],
-        "5.10 enters at +0x7, purgatory_start is at +0x0",
-    ),
+    "two text sections, 5.10 (clang PGO, 8652d44f466a)" @ V5_10: hot()
+        => ["one executable section"], "): 5.10 warns and enters the first";
+    "two text sections, 6.1" @ V6_1: hot()
+        => [], "2 sections are executable: .text (section";
+    "the earlier section wins over the symbol (function sections)" @ V7_3:
+        foreign(".section .purgatory", ".section .text.a, \"ax\"\n .skip 512\n .section .purgatory")
+        => [ENTRY], "7.3 enters at +0x0, purgatory_start is at +0x1000";
+    "no code": foreign("\"awx\"", "\"aw\"")
+        => ["one executable section", ENTRY, LOADS], "no loaded section is executable";
+    "purgatory_start is local": foreign(".global purgatory_start,", ".global")
+        => [ENTRY], "purgatory_start is STB_LOCAL, not STB_GLOBAL";
+    "e_entry elsewhere": patched_foreign(|blob| blob[24] = 7)
+        => [ENTRY], "5.10 enters at +0x7, purgatory_start is at +0x0";
     // 5, 6: the symbols
-    case(
-        "static table (72042a8c7b01)",
-        || foreign("purgatory_sha_regions, purgatory", "purgatory"),
-        &[DEFINED, LOADS],
-        "purgatory_sha_regions is STB_LOCAL, not STB_GLOBAL",
-    ),
-    case(
-        "weak registers",
-        || foreign("entry64_regs:", ".weak entry64_regs\n entry64_regs:"),
-        &[DEFINED, LOADS],
-        "entry64_regs is STB_WEAK, not STB_GLOBAL",
-    ),
-    case(
-        "no stack_end",
-        || foreign("stack_end", "stack_top"),
-        &[DEFINED, LOADS],
-        "there is no stack_end",
-    ),
-    case(
-        "the names of kexec-tools",
-        || {
-            assemble(
-                &GREEN
-                    .replace("purgatory_sha", "sha")
-                    .replace("sha_r", "sha256_r"),
-            )
-        },
-        &[DEFINED, LOADS],
-        "this is a kexec-tools purgatory",
-    ),
-    case(
-        "registers padded by a type alignment",
-        || foreign("entry64_regs, 136", "entry64_regs, 160"),
-        &[SIZES, LOADS],
-        "symbol entry64_regs size mismatch: expected 160 actual 136",
-    ),
-    case(
-        "table of fifteen regions",
-        || foreign("sha_regions, 256", "sha_regions, 240"),
-        &[SIZES, LOADS],
-        "purgatory_sha_regions has 240 bytes, not 256",
-    ),
-    case(
-        "digest of 20 bytes",
-        || foreign("sha256_digest, 32", "sha256_digest, 20"),
-        &[SIZES, LOADS],
-        "purgatory_sha256_digest has 20 bytes, not 32",
-    ),
-    case(
-        "tables in .bss (e42fc55 in kexec-tools)",
-        || {
-            foreign(
-                "entry64_regs:\n        .skip   136",
-                ".pushsection .bss\n entry64_regs: .skip 136\n .popsection",
-            )
-        },
-        &[PLACES, LOADS],
-        "symbol entry64_regs is in a bss section. Cannot get",
-    ),
-    case(
-        "table in a section that is not loaded",
-        || {
-            foreign(
-                "purgatory_sha256_digest:",
-                ".section .comment, \"\"\n purgatory_sha256_digest:",
-            )
-        },
-        &[PLACES, LOADS],
-        "purgatory_sha256_digest is in .comment (section",
-    ),
-    case(
-        "table that leaves its section",
-        || {
-            foreign(
-                "purgatory_sha256_digest:\n        .skip   32",
-                "purgatory_sha256_digest:",
-            )
-        },
-        &[INSIDE, LOADS],
-        "purgatory_sha256_digest (32 bytes at 0x1188) leaves .purgatory",
-    ),
-    case(
-        "stack end off by 8",
-        || foreign("stack_end:", ".skip 8\n stack_end:"),
-        &["stack_end is aligned to 16 bytes"],
-        "stack_end is at +0x3008",
-    ),
-    case(
-        "two digests",
-        two_digests,
-        &["symbols are defined once"],
-        "duplicate symbol purgatory_sha256_digest: the kernel uses the first, #",
-    ),
+    "static table (72042a8c7b01)": foreign("purgatory_sha_regions, purgatory", "purgatory")
+        => [DEFINED, LOADS], "purgatory_sha_regions is STB_LOCAL, not STB_GLOBAL";
+    "weak registers": foreign("entry64_regs:", ".weak entry64_regs\n entry64_regs:")
+        => [DEFINED, LOADS], "entry64_regs is STB_WEAK, not STB_GLOBAL";
+    "no stack_end": foreign("stack_end", "stack_top")
+        => [DEFINED, LOADS], "there is no stack_end";
+    "the names of kexec-tools":
+        assemble(&GREEN.replace("purgatory_sha", "sha").replace("sha_r", "sha256_r"))
+        => [DEFINED, LOADS], "this is a kexec-tools purgatory";
+    "registers padded by a type alignment": foreign("entry64_regs, 136", "entry64_regs, 160")
+        => [SIZES, LOADS], "symbol entry64_regs size mismatch: expected 160 actual 136";
+    "table of fifteen regions": foreign("sha_regions, 256", "sha_regions, 240")
+        => [SIZES, LOADS], "purgatory_sha_regions has 240 bytes, not 256";
+    "digest of 20 bytes": foreign("sha256_digest, 32", "sha256_digest, 20")
+        => [SIZES, LOADS], "purgatory_sha256_digest has 20 bytes, not 32";
+    "tables in .bss (e42fc55 in kexec-tools)":
+        foreign(
+            "entry64_regs:\n        .skip   136",
+            ".pushsection .bss\n entry64_regs: .skip 136\n .popsection",
+        )
+        => [PLACES, LOADS], "symbol entry64_regs is in a bss section. Cannot get";
+    "table in a section that is not loaded":
+        foreign("purgatory_sha256_digest:", ".section .comment, \"\"\n purgatory_sha256_digest:")
+        => [PLACES, LOADS], "purgatory_sha256_digest is in .comment (section";
+    "table that leaves its section":
+        foreign("purgatory_sha256_digest:\n        .skip   32", "purgatory_sha256_digest:")
+        => [INSIDE, LOADS], "purgatory_sha256_digest (32 bytes at 0x1188) leaves .purgatory";
+    "stack end off by 8": foreign("stack_end:", ".skip 8\n stack_end:")
+        => ["stack_end is aligned to 16 bytes"], "stack_end is at +0x3008";
+    "two digests": two_digests()
+        => ["symbols are defined once"],
+           "duplicate symbol purgatory_sha256_digest: the kernel uses the first, #";
     // 7: undefined symbols
-    case(
-        "memcpy from a moved sha256",
-        || foreign("jmp     purgatory_verify", "call memcpy"),
-        &[UNDEFINED, LOADS],
-        "undefined symbol: memcpy, referenced from .purgatory+0x8 (compilers call it",
-    ),
-    case(
-        "weak undefined",
-        || foreign("jmp     purgatory_verify", ".weak hook\n call hook"),
-        &[UNDEFINED, LOADS],
-        "weak undefined symbol: hook, referenced from .purgatory+0x8",
-    ),
-    case(
-        "common",
-        || foreign("jmp     purgatory_verify", ".comm buffer, 64\n call buffer"),
-        &[UNDEFINED, LOADS],
-        "symbol 'buffer' in common section",
-    ),
-    case(
-        "relocation without a symbol",
-        || with_relocation(|entry| entry.set_r_info(LE, false, 0, elf::R_X86_64_NONE)),
-        &[UNDEFINED, LOADS],
-        "undefined symbol: (nameless), referenced from .purgatory+0x8",
-    ),
-    case(
-        "-pg",
-        || with_flags(&["-pg", "-mfentry"]),
-        &[UNDEFINED, TYPES, LOADS],
-        "undefined symbol: __fentry__, referenced from .text+0x",
-    ),
-    case(
-        "stack protector",
-        || with_flags(&["-fstack-protector-all"]),
-        &[UNDEFINED, LOADS, INSTRUCTIONS],
-        "(built with -fstack-protector)",
-    ),
-    case(
-        "KASAN (13a6798e4a03)",
-        || with_flags(&["-fsanitize=kernel-address"]),
-        &[UNDEFINED, LOADS],
-        "(built with -fsanitize=kernel-address)",
-    ),
-    case(
-        "KCSAN",
-        || with_flags(&["-fsanitize=thread"]),
-        &[UNDEFINED, LOADS],
-        "(built with -fsanitize=thread)",
-    ),
-    case(
-        "UBSAN",
-        || with_flags(&["-fsanitize=undefined"]),
-        &[UNDEFINED, LOADS],
-        "(built with -fsanitize=undefined)",
-    ),
-    case(
-        "KCOV",
-        || with_flags(&["-fsanitize-coverage=trace-pc"]),
-        &[UNDEFINED, LOADS],
-        "(built with -fsanitize-coverage)",
-    ),
-    case(
-        "gcov",
-        || with_flags(&["-fprofile-arcs"]),
-        &[UNDEFINED, LOADS],
-        "(built with -fprofile-arcs)",
-    ),
-    case(
-        "retpolines",
-        || {
-            compile(
-                &(FOREIGN.to_owned()
-                    + "void (*hook)(void) = purgatory_start; void f(void) { hook(); hook(); }"),
-                &[STOCK_FLAGS, &["-mindirect-branch=thunk-extern"]].concat(),
-            )
-        },
-        &[UNDEFINED, LOADS],
-        "(built with retpolines)",
-    ),
-    case(
-        "branch profiling (e2ac07c06058)",
-        || foreign("jmp     purgatory_verify", "call ftrace_likely_update"),
-        &[UNDEFINED, LOADS],
-        "(built without -DDISABLE_BRANCH_PROFILING)",
-    ),
-    case(
-        "stackleak (ca14c996afe7)",
-        || foreign("jmp     purgatory_verify", "call stackleak_track_stack"),
-        &[UNDEFINED, LOADS],
-        "(built with the stackleak plugin)",
-    ),
-    case(
-        "clang's profile",
-        || {
-            foreign(
-                "jmp     purgatory_verify",
-                "call __llvm_profile_instrument_target",
-            )
-        },
-        &[UNDEFINED, LOADS],
-        "(built with -fprofile-generate)",
-    ),
+    "memcpy from a moved sha256": foreign("jmp     purgatory_verify", "call memcpy")
+        => [UNDEFINED, LOADS],
+           "undefined symbol: memcpy, referenced from .purgatory+0x8 (compilers call it";
+    "weak undefined": foreign("jmp     purgatory_verify", ".weak hook\n call hook")
+        => [UNDEFINED, LOADS], "weak undefined symbol: hook, referenced from .purgatory+0x8";
+    "common": foreign("jmp     purgatory_verify", ".comm buffer, 64\n call buffer")
+        => [UNDEFINED, LOADS], "symbol 'buffer' in common section";
+    "relocation without a symbol":
+        with_relocation(|entry| entry.set_r_info(LE, false, 0, elf::R_X86_64_NONE))
+        => [UNDEFINED, LOADS], "undefined symbol: (nameless), referenced from .purgatory+0x8";
+    "-pg": with_flags(&["-pg", "-mfentry"])
+        => [UNDEFINED, TYPES, LOADS], "undefined symbol: __fentry__, referenced from .text+0x";
+    "stack protector": with_flags(&["-fstack-protector-all"])
+        => [UNDEFINED, LOADS, INSTRUCTIONS], "(built with -fstack-protector)";
+    "KASAN (13a6798e4a03)": with_flags(&["-fsanitize=kernel-address"])
+        => [UNDEFINED, LOADS], "(built with -fsanitize=kernel-address)";
+    "KCSAN": with_flags(&["-fsanitize=thread"])
+        => [UNDEFINED, LOADS], "(built with -fsanitize=thread)";
+    "UBSAN": with_flags(&["-fsanitize=undefined"])
+        => [UNDEFINED, LOADS], "(built with -fsanitize=undefined)";
+    "KCOV": with_flags(&["-fsanitize-coverage=trace-pc"])
+        => [UNDEFINED, LOADS], "(built with -fsanitize-coverage)";
+    "gcov": with_flags(&["-fprofile-arcs"])
+        => [UNDEFINED, LOADS], "(built with -fprofile-arcs)";
+    "retpolines": retpolines()
+        => [UNDEFINED, LOADS], "(built with retpolines)";
+    "branch profiling (e2ac07c06058)":
+        foreign("jmp     purgatory_verify", "call ftrace_likely_update")
+        => [UNDEFINED, LOADS], "(built without -DDISABLE_BRANCH_PROFILING)";
+    "stackleak (ca14c996afe7)": foreign("jmp     purgatory_verify", "call stackleak_track_stack")
+        => [UNDEFINED, LOADS], "(built with the stackleak plugin)";
+    "clang's profile": foreign("jmp     purgatory_verify", "call __llvm_profile_instrument_target")
+        => [UNDEFINED, LOADS], "(built with -fprofile-generate)";
     // 8: relocations
-    case(
-        "REL",
-        || with_relocations(elf::SHT_REL),
-        &[RELA, LOADS],
-        "REL relocation unsupported.",
-    ),
-    case(
-        "RELR",
-        || with_relocations(elf::SHT_RELR),
-        &[RELA],
-        "is SHT_RELR",
-    ),
-    case(
-        "CREL",
-        || with_relocations(elf::SHT_CREL),
-        &[RELA],
-        "is SHT_CREL",
-    ),
-    case(
-        "relocations of the stack",
-        || relinked(|header, index| header.sh_info.set(LE, index), ".stack"),
-        &[RELA, LOADS],
-        ", which has no bytes",
-    ),
-    case(
-        "relocations of a section that does not exist",
-        || relinked(|header, _| header.sh_info.set(LE, 99), ".stack"),
-        &[RELA, LOADS],
-        "names a section that does not exist",
-    ),
-    case(
-        "relocations without a symbol table",
-        || relinked(|header, index| header.sh_link.set(LE, index), ".purgatory"),
-        &[RELA, LOADS],
-        ", no complete symbol table",
-    ),
-    case(
-        "a GOT (-fPIC, default visibility)",
-        || with_flags(&["-fPIC", "-fvisibility=default"]),
-        &[TYPES, LOADS],
-        "R_X86_64_REX_GOTPCRELX at .text+0x",
-    ),
-    case(
-        "large model, PIC (4a837c9 in kexec-tools)",
-        || with_flags(&["-mcmodel=large"]),
-        &[UNDEFINED, TYPES, LOADS],
-        "R_X86_64_GOTPC64 at .text+0x",
-    ),
-    case(
-        "relocation beyond its section",
-        || with_relocation(|entry| entry.r_offset.set(LE, u64::MAX)),
-        &[OPERANDS, LOADS],
-        "writes outside the section's bytes",
-    ),
-    case(
-        "relocation with a symbol beyond the table",
-        || with_relocation(|entry| entry.set_r_info(LE, false, 9999, elf::R_X86_64_PC32)),
-        &[OPERANDS, LOADS],
-        ".purgatory+0x8 uses symbol 9999, beyond its table",
-    ),
-    case(
-        "relocation to a section that is not loaded",
-        || {
-            foreign(
-                "jmp     purgatory_verify",
-                "call note\n .pushsection .comment, \"\"\n note: .popsection",
-            )
-        },
-        &[OPERANDS, LOADS],
-        "which is not loaded",
-    ),
-    case(
-        "call to an absolute address, as the assembler writes it",
-        || {
-            foreign(
-                "jmp     purgatory_verify",
-                ".set rom, 0xfffffff0\n call rom",
-            )
-        },
-        &[UNDEFINED, LOADS],
-        "undefined symbol: (nameless), referenced from .purgatory+0x8",
-    ),
-    case(
-        "call to an absolute symbol",
-        || {
-            let mut blob = foreign("jmp     purgatory_verify", "call rom");
-            edit_symbol(&mut blob, "rom", |symbol| {
-                symbol.st_shndx.set(LE, elf::SHN_ABS)
-            });
-            blob
-        },
-        &[OPERANDS],
-        ".purgatory+0x8 reaches the absolute rom",
-    ),
-    case(
-        "call to a nameless absolute symbol",
-        || {
-            let mut blob = foreign("jmp     purgatory_verify", "call rom");
-            edit_symbol(&mut blob, "rom", |symbol| {
-                symbol.st_shndx.set(LE, elf::SHN_ABS);
-                symbol.st_name.set(LE, 0);
-            });
-            blob
-        },
-        &[OPERANDS, LOADS],
-        "uses a nameless absolute symbol",
-    ),
+    "REL": with_relocations(elf::SHT_REL)
+        => [RELA, LOADS], "REL relocation unsupported.";
+    "RELR": with_relocations(elf::SHT_RELR)
+        => [RELA], "is SHT_RELR";
+    "CREL": with_relocations(elf::SHT_CREL)
+        => [RELA], "is SHT_CREL";
+    "relocations of the stack": relinked(|header, index| header.sh_info.set(LE, index), ".stack")
+        => [RELA, LOADS], ", which has no bytes";
+    "relocations of a section that does not exist":
+        relinked(|header, _| header.sh_info.set(LE, 99), ".stack")
+        => [RELA, LOADS], "names a section that does not exist";
+    "relocations without a symbol table":
+        relinked(|header, index| header.sh_link.set(LE, index), ".purgatory")
+        => [RELA, LOADS], ", no complete symbol table";
+    "a GOT (-fPIC, default visibility)": with_flags(&["-fPIC", "-fvisibility=default"])
+        => [TYPES, LOADS], "R_X86_64_REX_GOTPCRELX at .text+0x";
+    "large model, PIC (4a837c9 in kexec-tools)": with_flags(&["-mcmodel=large"])
+        => [UNDEFINED, TYPES, LOADS], "R_X86_64_GOTPC64 at .text+0x";
+    "relocation beyond its section": with_relocation(|entry| entry.r_offset.set(LE, u64::MAX))
+        => [OPERANDS, LOADS], "writes outside the section's bytes";
+    "relocation with a symbol beyond the table":
+        with_relocation(|entry| entry.set_r_info(LE, false, 9999, elf::R_X86_64_PC32))
+        => [OPERANDS, LOADS], ".purgatory+0x8 uses symbol 9999, beyond its table";
+    "relocation to a section that is not loaded":
+        foreign(
+            "jmp     purgatory_verify",
+            "call note\n .pushsection .comment, \"\"\n note: .popsection",
+        )
+        => [OPERANDS, LOADS], "which is not loaded";
+    "call to an absolute address, as the assembler writes it":
+        foreign("jmp     purgatory_verify", ".set rom, 0xfffffff0\n call rom")
+        => [UNDEFINED, LOADS], "undefined symbol: (nameless), referenced from .purgatory+0x8";
+    "call to an absolute symbol": absolute(|_| ())
+        => [OPERANDS], ".purgatory+0x8 reaches the absolute rom";
+    "call to a nameless absolute symbol": absolute(|symbol| symbol.st_name.set(LE, 0))
+        => [OPERANDS, LOADS], "uses a nameless absolute symbol";
     // 9: reach
-    case(
-        "-mcmodel=kernel (b059f801a937)",
-        || with_flags(&["-fno-pic", "-mcmodel=kernel"]),
-        &[LOADS],
-        "at 0x17f7affd000: Overflow in relocation type 11 value 0x17f7b0",
-    ),
+    "-mcmodel=kernel (b059f801a937)": with_flags(&["-fno-pic", "-mcmodel=kernel"])
+        => [LOADS], "at 0x17f7affd000: Overflow in relocation type 11 value 0x17f7b0";
     // 11: instructions
-    case(
-        "vector state",
-        || executes("movaps %xmm0, %xmm1"),
-        &[INSTRUCTIONS],
-        "movaps in purgatory_verify+0x0: vector or other extension",
-    ),
-    case(
-        "x87",
-        || executes("nop; fninit"),
-        &[INSTRUCTIONS],
-        "fninit in purgatory_verify+0x1: vector or other extension",
-    ),
-    case(
-        "a port",
-        || executes("in $0x80, %al"),
-        &[INSTRUCTIONS],
-        "in in purgatory_verify+0x0: port I/O",
-    ),
-    case(
-        "CPUID",
-        || executes("cpuid"),
-        &[INSTRUCTIONS],
-        "cpuid in purgatory_verify+0x0: CPUID",
-    ),
-    case(
-        "a model-specific register",
-        || executes("rdmsr"),
-        &[INSTRUCTIONS],
-        "rdmsr in purgatory_verify+0x0: model-specific register",
-    ),
-    case(
-        "XCR0",
-        || executes("xgetbv"),
-        &[INSTRUCTIONS],
-        "xgetbv in purgatory_verify+0x0: extended control register",
-    ),
-    case(
-        "a control register",
-        || executes("mov %rax, %cr4"),
-        &[INSTRUCTIONS],
-        "mov in purgatory_verify+0x0: control register",
-    ),
-    case(
-        "the IDT",
-        || executes("lidt (%rax)"),
-        &[INSTRUCTIONS],
-        "lidt in purgatory_verify+0x0: descriptor table",
-    ),
-    case(
-        "HLT",
-        || executes("hlt"),
-        &[INSTRUCTIONS],
-        "hlt in purgatory_verify+0x0: halt",
-    ),
-    case(
-        "interrupts on",
-        || executes("sti"),
-        &[INSTRUCTIONS],
-        "sti in purgatory_verify+0x0: interrupt flag",
-    ),
-    case(
-        "thread-local memory",
-        || executes("mov %gs:8, %rax"),
-        &[INSTRUCTIONS],
-        "mov in purgatory_verify+0x0: fs or gs",
-    ),
-    case(
-        "another privileged instruction",
-        || executes("invlpg (%rax)"),
-        &[INSTRUCTIONS],
-        "invlpg in purgatory_verify+0x0: privileged",
-    ),
-    case(
-        "data between the functions",
-        || executes(".byte 0x06"),
-        &[INSTRUCTIONS],
-        "invalid in purgatory_verify+0x0: no instruction",
-    ),
-    case(
-        "each in its place",
-        in_their_places,
-        &[],
-        "ok    11  every instruction in its place              10, of which 7 need a reason",
-    ),
-    case(
-        "CPUID even where ports are allowed",
-        || green("purgatory_verify:", "cpuid\npurgatory_verify:\n"),
-        &[INSTRUCTIONS],
-        "cpuid in purgatory_start+0x7: CPUID",
-    ),
-    case(
-        "vector state in somebody else's",
-        || {
-            foreign(
-                "jmp     purgatory_verify",
-                "nop; sha256_compress_shani: movaps %xmm0, %xmm1",
-            )
-        },
-        &[INSTRUCTIONS],
-        "movaps in sha256_compress_shani+0x0: vector or other extension",
-    ),
-    case(
-        "HLT and a GDT in somebody else's",
-        || foreign("jmp     purgatory_verify", "lgdt (%rax); hlt"),
-        &[],
-        "ok    11  every instruction in its place",
-    ),
+    "vector state": executes("movaps %xmm0, %xmm1")
+        => [INSTRUCTIONS], "movaps in purgatory_verify+0x0: vector or other extension";
+    "x87": executes("nop; fninit")
+        => [INSTRUCTIONS], "fninit in purgatory_verify+0x1: vector or other extension";
+    "a port": executes("in $0x80, %al")
+        => [INSTRUCTIONS], "in in purgatory_verify+0x0: port I/O";
+    "CPUID": executes("cpuid")
+        => [INSTRUCTIONS], "cpuid in purgatory_verify+0x0: CPUID";
+    "a model-specific register": executes("rdmsr")
+        => [INSTRUCTIONS], "rdmsr in purgatory_verify+0x0: model-specific register";
+    "XCR0": executes("xgetbv")
+        => [INSTRUCTIONS], "xgetbv in purgatory_verify+0x0: extended control register";
+    "a control register": executes("mov %rax, %cr4")
+        => [INSTRUCTIONS], "mov in purgatory_verify+0x0: control or debug register";
+    "the IDT": executes("lidt (%rax)")
+        => [INSTRUCTIONS], "lidt in purgatory_verify+0x0: descriptor table";
+    "HLT": executes("hlt")
+        => [INSTRUCTIONS], "hlt in purgatory_verify+0x0: halt";
+    "interrupts on": executes("sti")
+        => [INSTRUCTIONS], "sti in purgatory_verify+0x0: interrupt flag";
+    "thread-local memory": executes("mov %gs:8, %rax")
+        => [INSTRUCTIONS], "mov in purgatory_verify+0x0: fs or gs";
+    "another privileged instruction": executes("invlpg (%rax)")
+        => [INSTRUCTIONS], "invlpg in purgatory_verify+0x0: privileged";
+    "data between the functions": executes(".byte 0x06")
+        => [INSTRUCTIONS], "invalid in purgatory_verify+0x0: no instruction";
+    "each in its place": in_their_places()
+        => [], "ok    11  every instruction in its place              10, of which 7 need a reason";
+    "CPUID even where ports are allowed": green("purgatory_verify:", "cpuid\npurgatory_verify:\n")
+        => [INSTRUCTIONS], "cpuid in purgatory_start+0x7: CPUID";
+    "vector state in somebody else's":
+        foreign("jmp     purgatory_verify", "nop; sha256_compress_shani: movaps %xmm0, %xmm1")
+        => [INSTRUCTIONS], "movaps in sha256_compress_shani+0x0: vector or other extension";
+    "HLT and a GDT in somebody else's": foreign("jmp     purgatory_verify", "lgdt (%rax); hlt")
+        => [], "ok    11  every instruction in its place";
     // 19: ballast
-    case(
-        "unwind tables",
-        || with_flags(&["-fasynchronous-unwind-tables"]),
-        &[BALLAST],
-        "is loaded: built with unwind tables",
-    ),
-    case(
-        "debug information",
-        || with_flags(&["-g"]),
-        &[BALLAST],
-        "built with -g",
-    ),
+    "unwind tables": with_flags(&["-fasynchronous-unwind-tables"])
+        => [BALLAST], "is loaded: built with unwind tables";
+    "debug information": with_flags(&["-g"])
+        => [BALLAST], "built with -g";
     // Our own
-    case(
-        "constants in a section of their own",
-        || {
-            green(
-                ".section .stack",
-                ".section .rodata, \"a\"\n .quad 1\n .section .stack",
-            )
-        },
-        &[
-            "one section of bytes, then the stack",
-            "the stack is where the code looks for it",
-        ],
-        "2 sections with bytes, 1 without",
-    ),
-    case(
-        "a static table of &str",
-        || green(".quad   1", ".quad   purgatory_start"),
-        &["no relocations", "same bytes at every address"],
-        "bytes differ between 0x3000 and 0x100000000",
-    ),
-    case(
-        "starts late",
-        || green("purgatory_start:", "nop\npurgatory_start:"),
-        &["starts with its first byte"],
-        "purgatory_start is at 0x1, e_entry is 0x1",
-    ),
-    case(
-        "stack not on the next page",
-        || {
-            green(
-                ".balign 4096\n        .skip   4096",
-                ".balign 64\n .skip 4096",
-            )
-        },
-        &["the stack is where the code looks for it"],
-        "is loaded at +0x11c0, linked at +0x2000",
-    ),
-    case(
-        "less than a page of stack",
-        || green("4096\nstack_end:", "64\nstack_end:\n .skip 4096"),
-        &["the stack is where the code looks for it"],
-        "stack_end is at 0x40 of .stack (section",
-    ),
-    case(
-        "no purgatory_verify",
-        || green("purgatory_start, purgatory_verify", "purgatory_start"),
-        &["exports its own symbols"],
-        "purgatory_verify is STB_LOCAL",
-    ),
-    case(
-        "a record beside the code",
-        || {
-            green(
-                "stack_end:\npurgatory_status:",
-                "stack_end:\n.section .purgatory\npurgatory_status:",
-            )
-        },
-        &["exports its own symbols"],
-        "whose pages hold code",
-    ),
-    case(
-        "too big",
-        || green("purgatory_config:", ".skip 12000\npurgatory_config:"),
-        &["fits the slot of the stock blob"],
-        "bytes; Debian's 7.2 has 17032",
-    ),
-    case(
-        "panics",
-        || {
-            green(
-                "purgatory_verify:",
-                "_ZN4core9panicking5panic17hE:\npurgatory_verify:",
-            )
-        },
-        &["no panic path"],
-        "symbol _ZN4core9panicking5panic17hE",
-    ),
-    case(
-        "panics, and is stripped",
-        || {
-            green(
-                ".quad   1",
-                ".quad 1\n .ascii \"purgatory/src/verify.rs:1\"",
-            )
-        },
-        &["no panic path"],
-        "names src/verify.rs",
-    ),
-];
+    "constants in a section of their own":
+        green(".section .stack", ".section .rodata, \"a\"\n .quad 1\n .section .stack")
+        => ["one section of bytes, then the stack", "the stack is where the code looks for it"],
+           "2 sections with bytes, 1 without";
+    "a static table of &str": green(".quad   1", ".quad   purgatory_start")
+        => ["no relocations", "same bytes at every address"],
+           "bytes differ between 0x3000 and 0x100000000";
+    "starts late": green("purgatory_start:", "nop\npurgatory_start:")
+        => ["starts with its first byte"], "purgatory_start is at 0x1, e_entry is 0x1";
+    "stack not on the next page":
+        green(".balign 4096\n        .skip   4096", ".balign 64\n .skip 4096")
+        => ["the stack is where the code looks for it"], "is loaded at +0x11c0, linked at +0x2000";
+    "less than a page of stack": green("4096\nstack_end:", "64\nstack_end:\n .skip 4096")
+        => ["the stack is where the code looks for it"], "stack_end is at 0x40 of .stack (section";
+    "no purgatory_verify": green("purgatory_start, purgatory_verify", "purgatory_start")
+        => ["exports its own symbols"], "purgatory_verify is STB_LOCAL";
+    "a record beside the code":
+        green("stack_end:\npurgatory_status:", "stack_end:\n.section .purgatory\npurgatory_status:")
+        => ["exports its own symbols"], "whose pages hold code";
+    "a bit of its code": patched(|blob| {
+        let code = blob.windows(2).position(|code| code == [0xeb, 0xfe]);
+        blob[code.unwrap() + 4] ^= 0x10;
+    })
+        => ["sums up to its checksum"], "the 16 bytes in front of it make";
+    "too big": green("purgatory_config:", ".skip 12000\npurgatory_config:")
+        => ["fits the slot of the stock blob"], "bytes; Debian's 7.2 has 17032";
+    "panics": green("purgatory_verify:", "_ZN4core9panicking5panic17hE:\npurgatory_verify:")
+        => ["no panic path"], "symbol _ZN4core9panicking5panic17hE";
+    "panics, and is stripped": green(".quad   1", ".quad 1\n .ascii \"purgatory/src/verify.rs:1\"")
+        => ["no panic path"], "names src/verify.rs";
+};

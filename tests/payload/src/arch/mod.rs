@@ -1,0 +1,11 @@
+//! What only one architecture's payload knows: its entry, which stores the registers
+//! before any code can change them, and `check(plan, checks)`, which compares them and
+//! everything else that the processor was handed over with.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::check;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("this architecture has no module under tests/payload/src/arch yet");

@@ -1,0 +1,78 @@
+//! What follows a refusal: halting is in every other case, resetting is here,
+//! with each of the ways, where those before it are without effect.
+
+use super::{DEFAULTS, exceptions};
+use crate::cases::{Case, Config, Expect, MISMATCH, PORTABLE, Reset, Verdict};
+
+/// Resets so many seconds after a refusal.
+const fn after(seconds: u32) -> Option<Config> {
+    Some(Config {
+        on_refusal: Some(seconds),
+        ..DEFAULTS
+    })
+}
+
+/// Resets at once after an exception, which is not one of an accelerated backend.
+const AT_ONCE: Option<Config> = Some(Config {
+    on_exception: Some(0),
+    backend: PORTABLE,
+    ..DEFAULTS
+});
+
+const RESETS: Case = Case {
+    name: "resets-by-chipset",
+    config: after(0),
+    expect: Expect::Resets(Verdict::Mismatch, Reset::Chipset),
+    ..MISMATCH
+};
+
+/// All of them.
+pub(super) const CASES: &[Case] = &[
+    RESETS,
+    // No PCI, so no port 0xCF9.
+    Case {
+        name: "resets-by-keyboard-controller",
+        machine: "isapc",
+        expect: Expect::Resets(Verdict::Mismatch, Reset::Keyboard),
+        ..RESETS
+    },
+    Case {
+        name: "resets-by-triple-fault",
+        machine: "isapc,i8042=off",
+        expect: Expect::Resets(Verdict::Mismatch, Reset::TripleFault),
+        ..RESETS
+    },
+    Case {
+        name: "resets-after-2-seconds",
+        config: after(2),
+        seconds: 4,
+        ..RESETS
+    },
+    // No timer to measure the clock with: waits as on the fastest CPU there is.
+    Case {
+        name: "resets-after-a-second-or-more-without-timer",
+        machine: "microvm,pit=off,pic=off,rtc=off",
+        config: after(1),
+        seconds: 20,
+        expect: Expect::Resets(Verdict::Mismatch, Reset::TripleFault),
+        ..RESETS
+    },
+    Case {
+        name: "resets-after-an-exception",
+        config: AT_ONCE,
+        expect: Expect::Resets(Verdict::Exception, Reset::Chipset),
+        ..exceptions::UNDEFINED
+    },
+    Case {
+        name: "resets-after-an-exception-in-the-handler",
+        config: AT_ONCE,
+        expect: Expect::Resets(Verdict::Exception, Reset::Chipset),
+        ..exceptions::IN_THE_HANDLER
+    },
+    Case {
+        name: "resets-after-an-exception-in-the-handler-of-the-handler",
+        config: AT_ONCE,
+        expect: Expect::Resets(Verdict::Exception, Reset::Chipset),
+        ..exceptions::IN_THE_HANDLER_OF_THE_HANDLER
+    },
+];

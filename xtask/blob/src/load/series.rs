@@ -1,0 +1,58 @@
+//! The kernels whose loaders are known.
+
+use std::fmt;
+
+/// A kernel series: its name, and what its loader does otherwise than the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Its number, as people write it.
+    pub name: &'static str,
+    /// Looks up `purgatory_start` before it falls back on `e_entry` (480e1d5c64bb).
+    pub entry_by_symbol: bool,
+    /// May leave the purgatory's NOBITS bytes as they were
+    /// (`kimage_load_cma_segment`).
+    pub dirty_nobits: bool,
+    /// Bytes of the stock blob in Debian's image: the room that a blob has
+    /// which is written over it.
+    pub slot: Option<usize>,
+}
+
+impl Series {
+    /// Linux 5.10.
+    pub const V5_10: Self = Self {
+        entry_by_symbol: false,
+        ..Self::row("5.10", Some(25_272))
+    };
+    /// Linux 6.1.
+    pub const V6_1: Self = Self::row("6.1", Some(21_248));
+    /// Linux 6.12.
+    pub const V6_12: Self = Self::row("6.12", Some(21_904));
+    /// Linux 7.2.
+    pub const V7_2: Self = Self {
+        dirty_nobits: true,
+        ..Self::row("7.2", Some(17_032))
+    };
+    /// Linux 7.3.
+    pub const V7_3: Self = Self {
+        dirty_nobits: true,
+        ..Self::row("7.3", None)
+    };
+
+    /// Every series, oldest first.
+    pub const ALL: [Self; 5] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::V7_2, Self::V7_3];
+
+    const fn row(name: &'static str, slot: Option<usize>) -> Self {
+        Self {
+            name,
+            entry_by_symbol: true,
+            dirty_nobits: false,
+            slot,
+        }
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}

@@ -1,0 +1,44 @@
+//! Options that every command has.
+
+use blob::arch::Arch;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::toolchain::{self, Core, Toolchain};
+
+/// What is to be built, and from what.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Setup {
+    /// Install what the command needs and this machine lacks
+    #[arg(long, global = true)]
+    pub(crate) provision: bool,
+    /// Insist on where `core` comes from
+    #[arg(long, global = true, value_enum)]
+    pub(crate) core: Option<Core>,
+    /// The architecture of the purgatory
+    #[arg(
+        long,
+        global = true,
+        value_parser = one_of(Arch::ALL, |arch| arch.name),
+        default_value_t = Arch::ALL[0]
+    )]
+    pub(crate) arch: Arch,
+}
+
+impl Setup {
+    /// Finds the toolchain; [`Setup::require`] has made sure that there is one.
+    pub(crate) fn toolchain(&self) -> anyhow::Result<Toolchain> {
+        toolchain::find(self.arch, self.core)
+    }
+}
+
+/// Parses one of a table's rows by its name.
+pub(crate) fn one_of<T: Copy + Send + Sync + 'static>(
+    rows: impl IntoIterator<Item = T>,
+    name: fn(&T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let rows: Vec<T> = rows.into_iter().collect();
+    PossibleValuesParser::new(rows.iter().map(name)).map(move |chosen| {
+        let row = rows.iter().find(|row| name(row) == chosen);
+        *row.expect("the parser knows no other name")
+    })
+}

@@ -1,0 +1,16 @@
+//! What this very processor can do:
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `runs_here(backend)` | whether it runs a backend |
+//! | `limit()` | what takes as long as no SHA-256 can avoid, if that is known |
+//! | `WITHOUT_SHA`, `has_sha(cpu)` | how OpenSSL is told to do without, and whether it does |
+
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "other.rs"]
+mod this;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod this;
+
+pub(crate) use this::{WITHOUT_SHA, has_sha, limit, runs_here};

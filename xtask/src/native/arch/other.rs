@@ -1,0 +1,21 @@
+//! A processor for which there is no blob yet, or no more than portable code.
+
+use purgatory::abi::Backend;
+
+/// No variable is known that hides anything from OpenSSL.
+pub(crate) const WITHOUT_SHA: Option<(&str, &str)> = None;
+
+/// Reads nothing.
+pub(crate) const fn has_sha(_: &str) -> Option<bool> {
+    None
+}
+
+/// Tells whether this CPU runs a backend.
+pub(crate) fn runs_here(backend: Backend) -> bool {
+    backend == Backend::Portable
+}
+
+/// Knows no limit.
+pub(crate) const fn limit() -> Option<fn(u64)> {
+    None
+}
