@@ -37,7 +37,7 @@ pub(crate) fn open(asked: u32) {
     LIVE.write(LIVE.read() | new);
     each(new, Action::Open);
     if new & !LIVE.read() & Config::CONSOLE_RAMOOPS != 0 {
-        say!("purgatory: no ramoops\n");
+        say!(NoRamoops);
     }
 }
 

@@ -4,16 +4,16 @@ use crate::{
     Ending,
     abi::{Config, Exported},
     act,
-    arch::{self, CAUSES, REGISTERS},
+    arch::{self, REGISTERS},
     console, finish,
-    print::say,
+    print::{self, say},
     report,
     status::STATUS,
 };
 
 /// An exception that nobody waited for.
 pub(crate) struct Fault<'a> {
-    /// What it was: its number, as in [`CAUSES`].
+    /// What it was: its number, as in [`arch::CAUSES`].
     pub(crate) cause: u64,
     /// Its error code.
     pub(crate) code: u64,
@@ -29,6 +29,17 @@ pub(crate) struct Fault<'a> {
 static FATAL: Exported<u32> = Exported::new(0);
 /// No blob is larger; what lies further from its start is somewhere else.
 const LARGEST: u64 = 1 << 20;
+
+/// A bit for each of [`REGISTERS`] without a name, which is not shown.
+const NAMELESS: u64 = {
+    let mut bits = 0;
+    let mut rest = REGISTERS;
+    while let [head @ .., last] = rest {
+        bits = bits << 1 | if last.is_empty() { 1 } else { 0 };
+        rest = head;
+    }
+    bits
+};
 
 /// Ends the trip.
 pub(crate) fn fatal(fault: &Fault<'_>) -> ! {
@@ -51,38 +62,30 @@ fn report(fault: &Fault<'_>, earlier: u32) -> ! {
     if earlier == 0 {
         STATUS.faulted(cause, code, at, address);
     } else {
-        say!("\n");
+        say!(NewLine);
     }
     console::open(Config::CONSOLES);
-    let index = usize::try_from(cause).unwrap_or(usize::MAX);
-    let name = CAUSES.get(index).copied().unwrap_or_default();
-    say!(
-        "purgatory: exception %u %s, error 0x%x, at ",
-        cause,
-        u32::from_le_bytes(name).into(),
-        code
-    );
+    say!(Exception, cause, print::cause(cause), code);
     let offset = at.wrapping_sub(arch::own().start);
     if offset < LARGEST {
-        say!("purgatory_start+0x%x", offset);
+        say!(InPurgatory, offset);
     } else {
-        say!("0x%x", at);
+        say!(Elsewhere, at);
     }
     if fault.address.is_some() {
-        say!(", address 0x%x", address);
+        say!(About, address);
     }
-    let named = REGISTERS.iter().zip(fault.registers);
-    let named = named.filter(|(name, _)| **name != [0; 4]);
-    for (index, (name, value)) in named.enumerate() {
-        // Three on a line.
-        if index.is_multiple_of(3) {
-            say!("\n");
+    let named = fault.registers.iter().enumerate();
+    let named = named.filter(|(place, _)| NAMELESS >> place & 1 == 0);
+    for (column, (place, value)) in named.enumerate() {
+        if column.is_multiple_of(3) {
+            say!(NewLine);
         }
-        say!("  %s%w", u32::from_le_bytes(*name).into(), *value);
+        say!(Register, print::register(place), *value);
     }
     if fault.address.is_some() {
         report::claims_around(address);
     }
-    say!("\n");
+    say!(NewLine);
     finish(Ending::Exception)
 }

@@ -30,6 +30,7 @@ mod report;
 mod screen;
 pub mod sha256;
 pub mod status;
+pub mod texts;
 mod uart;
 pub mod verify;
 

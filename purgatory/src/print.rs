@@ -4,89 +4,85 @@
 //! everything here. Nothing here can panic or allocate.
 //!
 //! What is printed is packed while it is compiled: a byte for each place of a number,
-//! and for each of the words that reports repeat.
+//! and for each text or word that is part of another.
 
 use core::{num::NonZero, slice};
 
-use crate::console;
+use crate::{
+    abi::Backend,
+    arch::{BACKENDS, CAUSES, REGISTERS},
+    console,
+    memory::wide,
+    texts::{TEXTS, Text, WORDS},
+};
 
-/// Prints text in which each `%` and the letter behind it stand for a number:
+/// Prints one of the [`TEXTS`], in which each `%` and the letter behind it stand for a
+/// number:
 ///
 /// | | the number |
 /// |---|---|
 /// | `%u` | in decimal |
 /// | `%x` | in hexadecimal, no more digits than it needs |
 /// | `%w` | in hexadecimal, all sixteen digits |
-/// | `%s` | as the [`letters`] packed into it |
+/// | `%s` | as the name that [`backend`], [`cause`] or [`register`] returned |
 macro_rules! say {
-    ($text:literal) => {{
-        const { assert!($crate::print::places($text) == 0, "a number for each %") }
-        $crate::print::text($crate::print::packed!($text));
+    ($text:ident) => {{
+        const { assert!($crate::print::places($crate::texts::Text::$text) == 0, "a number for each %") }
+        $crate::print::text($crate::texts::Text::$text);
     }};
-    ($format:literal $(, $number:expr)+) => {{
+    ($text:ident $(, $number:expr)+) => {{
         const {
             let numbers: &[&str] = &[$(stringify!($number)),+];
-            assert!($crate::print::places($format) == numbers.len(), "a number for each %");
+            assert!($crate::print::places($crate::texts::Text::$text) == numbers.len(), "a number for each %");
         }
-        $crate::print::print($crate::print::packed!($format), &[$($number),+]);
+        $crate::print::print($crate::texts::Text::$text, &[$($number),+]);
     }};
 }
 pub(crate) use say;
 
-/// Packs a literal, for [`print`].
-macro_rules! packed {
-    ($text:literal) => {{
-        const SIZE: usize = $crate::print::packed_size($text);
-        const PACKED: &[u8] = &$crate::print::pack::<SIZE>($text);
-        PACKED
-    }};
-}
-pub(crate) use packed;
-
-/// Prints packed text without numbers.
+/// Prints a text without numbers.
 #[inline(never)]
-pub(crate) fn text(packed: &[u8]) {
-    print(packed, &[]);
+pub(crate) fn text(text: Text) {
+    print(text, &[]);
 }
 
-/// Prints packed text with numbers; through [`say`], which counts them.
+/// Prints a text with numbers; through [`say`], which counts them.
 #[inline(never)]
-pub(crate) fn print(packed: &[u8], numbers: &[u64]) {
-    unpack(packed, &mut numbers.iter());
+#[expect(clippy::as_conversions, reason = "the discriminant is its place")]
+pub(crate) fn print(text: Text, numbers: &[u64]) {
+    unpack(text as u8, &mut numbers.iter());
 }
 
 /// What a byte of packed text stands for if it is none of these: a character. From
-/// [`WORD`] on, the word at so many bytes of [`WORDS`].
-const WORD: u8 = 0x80;
-/// The end of a word.
+/// [`ENTRY`] on, another entry of the table.
+const ENTRY: u8 = 0x80;
+/// The end of an entry.
 const END: u8 = 0;
 /// The places of numbers.
 const DECIMAL: u8 = 1;
 const HEXADECIMAL: u8 = 2;
 const DIGITS: u8 = 3;
-const LETTERS: u8 = 4;
+const NAME: u8 = 4;
 
-fn unpack(packed: &[u8], numbers: &mut slice::Iter<'_, u64>) {
-    for &byte in packed {
-        if byte >= WORD {
-            if let Some(word) = WORDS.get(usize::from(byte & !WORD)..) {
-                unpack(word, numbers);
-            }
-        } else if byte > LETTERS {
+fn unpack(entry: u8, numbers: &mut slice::Iter<'_, u64>) {
+    let mut before = entry;
+    for &byte in &PACKED {
+        if before > 0 {
+            before = before.wrapping_sub(u8::from(byte == END));
+        } else if byte >= ENTRY {
+            unpack(byte & !ENTRY, numbers);
+        } else if byte > NAME {
             console::byte(byte);
         } else if byte == END {
             break;
         } else {
-            let mut value = numbers.next().copied().unwrap_or_default();
-            if byte < LETTERS {
+            let value = numbers.next().copied().unwrap_or_default();
+            if byte == NAME {
+                let [name, ..] = value.to_le_bytes();
+                unpack(name, numbers);
+            } else {
                 let base = if byte == DECIMAL { TEN } else { SIXTEEN };
                 number(value, base, if byte == DIGITS { 16 } else { 1 });
-                continue;
-            }
-            while value != 0 {
-                let [letter, ..] = value.to_le_bytes();
-                console::byte(letter);
-                value >>= 8;
             }
         }
     }
@@ -111,138 +107,127 @@ pub(crate) fn number(value: u64, base: NonZero<u64>, least: u32) {
     });
 }
 
-/// Packs up to eight letters into a number, the first one lowest.
-#[must_use]
-pub(crate) const fn letters(text: &str) -> u64 {
-    let mut letters = 0;
-    let mut rest = text.as_bytes();
-    while let [head @ .., last] = rest {
-        letters = letters << 8 | u64::from_le_bytes([*last, 0, 0, 0, 0, 0, 0, 0]);
-        rest = head;
-    }
-    letters
+/// Returns the name of a backend, by its number; `portable` if it has none.
+#[inline(never)]
+pub(crate) fn backend(number: u32) -> u64 {
+    let place = BACKENDS.iter().position(|known| known.number() == number);
+    wide(NAMES.wrapping_add(place.unwrap_or(BACKENDS.len() - 1)))
 }
 
-/// What reports say more than once, for [`WORDS`]. What comes first is tried first, and
-/// may have what follows in it.
-const REPEATED: &[&str] = &[
-    "purgatory: refused: ",
-    "purgatory: resetting",
-    "purgatory: ",
-    "purgatory",
-    "ted %w%w%w%w",
-    "exception",
-    "verified",
-    "its own ",
-    " address",
-    "region",
-    " 0x%x",
-    "\n  ",
-    " %u ",
-];
+/// Returns the name of an exception.
+pub(crate) fn cause(number: u64) -> u64 {
+    const NAMES: u64 = wide(CAUSES_AT);
+    NAMES.wrapping_add(number.min(wide(CAUSES.len() - 1)))
+}
 
-/// The words, packed, each with its [`END`].
-static WORDS: [u8; word_at(REPEATED.len())] = {
-    let mut words = [END; word_at(REPEATED.len())];
-    let mut word = 0;
-    while word < REPEATED.len() {
-        pack_into(&mut words, word_at(word), REPEATED[word], word + 1);
-        word += 1;
-    }
-    words
+/// Returns the name of the register at this place of a frame.
+pub(crate) fn register(place: usize) -> u64 {
+    wide(REGISTERS_AT.wrapping_add(place))
+}
+
+/// The entries behind the texts and the words: names.
+const NAMES: usize = TEXTS.len() + WORDS.len();
+const CAUSES_AT: usize = NAMES + BACKENDS.len();
+const REGISTERS_AT: usize = CAUSES_AT + CAUSES.len();
+const ENTRIES: usize = REGISTERS_AT + REGISTERS.len();
+
+const _: () = assert!(matches!(BACKENDS, [.., Backend::Portable]));
+const _: () = assert!(ENTRIES <= 256 && NAMES <= 128);
+
+/// All entries, packed, each with its [`END`].
+static PACKED: [u8; pack(&mut [])] = {
+    let mut packed = [END; pack(&mut [])];
+    pack(&mut packed);
+    packed
 };
 
-/// Returns where a word begins in [`WORDS`].
+/// Packs all entries, while it is compiled, unless `packed` is empty; returns how many
+/// bytes they take. An entry may have any shorter text or word in it, the longest first.
 #[expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::indexing_slicing,
     reason = "only while it is compiled"
 )]
-const fn word_at(word: usize) -> usize {
-    let mut at = 0;
-    let mut before = 0;
-    while before < word {
-        at += pack_into(&mut [], 0, REPEATED[before], before + 1) + 1;
-        before += 1;
-    }
-    at
-}
-
-/// Returns the size of packed text.
-pub(crate) const fn packed_size(text: &str) -> usize {
-    pack_into(&mut [], 0, text, 0)
-}
-
-/// Packs text, while it is compiled.
-pub(crate) const fn pack<const SIZE: usize>(text: &str) -> [u8; SIZE] {
-    let mut packed = [0; SIZE];
-    pack_into(&mut packed, 0, text, 0);
-    packed
-}
-
-/// Packs text with the words from `first` on into `packed`, from `at` on, unless that is
-/// empty; returns how many bytes it takes.
-#[expect(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::indexing_slicing,
-    reason = "only while it is compiled"
-)]
-const fn pack_into(packed: &mut [u8], at: usize, text: &str, first: usize) -> usize {
-    let mut rest = text.as_bytes();
+const fn pack(packed: &mut [u8]) -> usize {
     let mut size = 0;
-    while let [byte, tail @ ..] = rest {
-        let mut packed_byte = *byte;
-        let mut after = tail;
-        let mut word = first;
-        while word < REPEATED.len() {
-            if let Some(behind) = behind(rest, REPEATED[word].as_bytes()) {
-                // Where it is cannot be told before all sizes are known.
-                if !packed.is_empty() {
-                    packed_byte = WORD + word_at(word) as u8;
+    let mut entry = 0;
+    while entry < ENTRIES {
+        let text = entry_text(entry);
+        let mut rest = text;
+        while let [byte, tail @ ..] = rest {
+            let mut code = *byte;
+            let mut longest = 1;
+            let mut other = 0;
+            while other < NAMES {
+                let word = entry_text(other);
+                if word.len() < text.len() && word.len() > longest && begins(rest, word) {
+                    longest = word.len();
+                    code = ENTRY | other as u8;
                 }
-                after = behind;
-                break;
+                other += 1;
             }
-            word += 1;
-        }
-        if packed_byte == b'%' {
-            packed_byte = match tail {
-                [b'u', ..] => DECIMAL,
-                [b'x', ..] => HEXADECIMAL,
-                [b'w', ..] => DIGITS,
-                _ => LETTERS,
-            };
-            (_, after) = tail.split_at(1);
-        }
-        if !packed.is_empty() {
-            packed[at + size] = packed_byte;
+            if code == b'%' {
+                longest = 2;
+                code = match tail {
+                    [b'u', ..] => DECIMAL,
+                    [b'x', ..] => HEXADECIMAL,
+                    [b'w', ..] => DIGITS,
+                    _ => NAME,
+                };
+            }
+            if !packed.is_empty() {
+                packed[size] = code;
+            }
+            size += 1;
+            (_, rest) = rest.split_at(longest);
         }
         size += 1;
-        rest = after;
+        entry += 1;
     }
     size
 }
 
-/// Returns what follows `start`, if it is how `text` begins.
-const fn behind<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = text;
-    let mut left = start;
-    while let [wanted, more @ ..] = left {
-        match rest {
-            [found, tail @ ..] if *found == *wanted => rest = tail,
-            _ => return None,
-        }
-        left = more;
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "only while it is compiled"
+)]
+const fn entry_text(entry: usize) -> &'static [u8] {
+    if entry < TEXTS.len() {
+        TEXTS[entry].as_bytes()
+    } else if entry < NAMES {
+        WORDS[entry - TEXTS.len()].as_bytes()
+    } else if entry < CAUSES_AT {
+        BACKENDS[entry - NAMES].name().as_bytes()
+    } else if entry < REGISTERS_AT {
+        CAUSES[entry - CAUSES_AT].as_bytes()
+    } else {
+        REGISTERS[entry - REGISTERS_AT].as_bytes()
     }
-    Some(rest)
 }
 
-/// Counts the numbers that a format wants, while it is compiled.
-pub(crate) const fn places(format: &str) -> usize {
+/// Tells whether `text` begins with `word`.
+const fn begins(mut text: &[u8], mut word: &[u8]) -> bool {
+    while let [wanted, more @ ..] = word {
+        match text {
+            [found, tail @ ..] if *found == *wanted => text = tail,
+            _ => return false,
+        }
+        word = more;
+    }
+    true
+}
+
+/// Counts the numbers that a text wants, while it is compiled.
+#[expect(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    reason = "only while it is compiled"
+)]
+pub(crate) const fn places(text: Text) -> usize {
     let mut places: usize = 0;
-    let mut rest = format.as_bytes();
+    let mut rest = TEXTS[text as usize].as_bytes();
     while let [byte, tail @ ..] = rest {
         if *byte == b'%' {
             assert!(

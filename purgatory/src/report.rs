@@ -7,45 +7,46 @@
 //! detail begin with the line break, so that each can be the last.
 
 use crate::{
-    abi::{Backend, Config, Digest, EXPECTED_DIGEST, Exported},
+    abi::{Config, Digest, EXPECTED_DIGEST, Exported},
     arch::{self, Usable},
     console,
     memory::{self, Claim, Flaw},
-    print::{SIXTEEN, letters, number, packed, print, say, text},
+    print::{SIXTEEN, backend, number, print, say, text},
     sha256::Sha256,
     status::STATUS,
+    texts::Text,
     verify::{Refusal, equal},
 };
 
 /// Reports that the image must not be started, and why.
 pub(crate) fn refused(refusal: Refusal) {
     console::open(Config::CONSOLES);
-    say!("purgatory: refused: ");
+    say!(Refused);
     match refusal {
         Refusal::BadRegion { index, flaw } => {
-            say!("region %u cannot be memory: ", index.into());
+            say!(BadRegion, index.into());
             text(match flaw {
-                Flaw::StartsAtZero => packed!("it starts at 0"),
-                Flaw::Wraps => packed!("start + length wraps"),
-                Flaw::TooHigh => packed!("it ends above any address"),
-                Flaw::Ours => packed!("it is the purgatory's own"),
+                Flaw::StartsAtZero => Text::StartsAtZero,
+                Flaw::Wraps => Text::Wraps,
+                Flaw::TooHigh => Text::TooHigh,
+                Flaw::Ours => Text::Ours,
             });
         }
-        Refusal::EntryAstray(address) => astray(packed!("entry"), address),
-        Refusal::ArgumentAstray(address) => astray(packed!("argument"), address),
+        Refusal::EntryAstray(address) => say!(EntryAstray, address),
+        Refusal::ArgumentAstray(address) => say!(ArgumentAstray, address),
         Refusal::Mismatch | Refusal::TableWiped => {
             text(if matches!(refusal, Refusal::Mismatch) {
-                packed!("sha256 mismatch")
+                Text::Mismatch
             } else {
-                packed!("region table wiped")
+                Text::TableWiped
             });
-            digest(packed!("\n  computed %w%w%w%w"), &STATUS.digest.load());
-            digest(packed!("\n  expected %w%w%w%w"), &EXPECTED_DIGEST.load());
+            digest(Text::Computed, &STATUS.digest.load());
+            digest(Text::Expected, &EXPECTED_DIGEST.load());
         }
     }
     say!(
-        "\n  %s, %u bytes, %u cycles",
-        name(STATUS.backend.read()),
+        Effort,
+        backend(STATUS.backend.read()),
         STATUS.bytes.read(),
         STATUS.cycles.read()
     );
@@ -53,7 +54,7 @@ pub(crate) fn refused(refusal: Refusal) {
         doubted();
     }
     regions();
-    say!("\n");
+    say!(NewLine);
 }
 
 /// Tells whether both backends that hashed found the same.
@@ -66,44 +67,36 @@ pub(crate) fn agree() -> bool {
 pub(crate) fn overruled() {
     // The screen belongs to the next kernel.
     console::open(!Config::CONSOLE_FRAMEBUFFER);
-    say!("purgatory: verified, by portable code only");
+    say!(Overruled);
     doubted();
-    say!("\n");
+    say!(NewLine);
 }
 
 /// Says what the backend found whose word was not taken.
 #[inline(never)]
 fn doubted() {
-    let name = name(STATUS.doubted.read());
+    let name = backend(STATUS.doubted.read());
     if agree() {
-        return say!("; %s agrees", name);
+        return say!(Agrees, name);
     }
-    say!("\n  %s ", name);
+    say!(Doubted, name);
     if equal(&STATUS.doubted_digest.load(), &[0; 4]) {
-        say!("ended in an exception");
+        say!(DoubtedFault);
     } else {
-        digest(packed!("computed %w%w%w%w"), &STATUS.doubted_digest.load());
+        digest(Text::DoubtedDigest, &STATUS.doubted_digest.load());
     }
-}
-
-/// Says which part of the register image leads nowhere.
-#[inline(never)]
-fn astray(what: &[u8], address: u64) {
-    say!("the next kernel's ");
-    text(what);
-    say!(" 0x%x is in no region", address);
 }
 
 /// Reports that our own bytes are not those that were built.
 pub(crate) fn damaged() {
     console::open(Config::CONSOLES);
-    say!("purgatory: refused: its own code is damaged\n");
+    say!(Damaged);
 }
 
 /// Reports that the purgatory's own stack ran over.
 pub(crate) fn overflowed() {
     console::open(Config::CONSOLES);
-    say!("purgatory: refused: its own stack overflowed\n");
+    say!(Overflowed);
 }
 
 /// Names the claims of the loader that include an address.
@@ -117,17 +110,17 @@ pub(crate) fn claims_around(address: u64) {
 /// Announces what the machine does next: halt, or reset after some seconds.
 pub(crate) fn ending(resets: bool, delay: u32) {
     if !resets {
-        say!("purgatory: halted\n");
+        say!(Halted);
     } else if delay == 0 {
-        say!("purgatory: resetting\n");
+        say!(Resetting);
     } else {
-        say!("purgatory: resetting in %u s\n", delay.into());
+        say!(ResettingIn, delay.into());
     }
 }
 
 #[inline(never)]
-fn digest(format: &[u8], digest: &Digest) {
-    print(format, &digest.map(u64::from_be));
+fn digest(text: Text, digest: &Digest) {
+    print(text, &digest.map(u64::from_be));
 }
 
 /// Lists the regions in use, then their fingerprints, four a line: the first 4
@@ -137,9 +130,9 @@ fn regions() {
     image.claims().for_each(describe);
     image.claims().enumerate().for_each(|(column, claim)| {
         if column.is_multiple_of(4) {
-            say!("\n  sha256");
+            say!(Fingerprints);
         }
-        say!(" %u ", claim.index.into());
+        say!(Fingerprint, claim.index.into());
         if let Some(memory) = claim.readable() {
             // No other backend: one that faults here would be the end of the report.
             let mut hash = Sha256::new(Usable::PORTABLE);
@@ -147,7 +140,7 @@ fn regions() {
             let [first, ..] = hash.finish();
             number(u64::from_be(first) >> 32, SIXTEEN, 8);
         } else {
-            say!("unreadable");
+            say!(Unreadable);
         }
     });
 }
@@ -156,23 +149,7 @@ fn regions() {
 #[inline(never)]
 fn describe(claim: Claim<'_>) {
     let region = claim.region();
-    say!(
-        "\n  region %u 0x%x 0x%x",
-        claim.index.into(),
-        region.start,
-        region.len
-    );
-}
-
-fn name(number: u32) -> u64 {
-    let known = arch::BACKENDS.iter().find(|known| known.number() == number);
-    match known.unwrap_or(&Backend::Portable) {
-        Backend::Portable => const { letters(Backend::Portable.name()) },
-        Backend::ShaNi => const { letters(Backend::ShaNi.name()) },
-        Backend::Sse2 => const { letters(Backend::Sse2.name()) },
-        Backend::Zknh => const { letters(Backend::Zknh.name()) },
-        Backend::Zvknh => const { letters(Backend::Zvknh.name()) },
-    }
+    say!(Region, claim.index.into(), region.start, region.len);
 }
 
 /// Ticks of the clock in a microsecond; 0 where that cannot be told.
@@ -190,7 +167,7 @@ const INTERVAL: u64 = 1_000_000;
 /// Says on these consoles that the purgatory was entered.
 pub(crate) fn begin(consoles: u32) {
     console::open(consoles);
-    say!("purgatory: verifying\n");
+    say!(Verifying);
     if let Some(rate) = arch::cycles_per_microsecond() {
         RATE.write(rate);
         due_in(arch::cycles(), SHORT);
@@ -213,7 +190,7 @@ pub(crate) fn progress(bytes: u64) {
         .write(STATUS.cycles.read().wrapping_add(passed));
     let (due, now) = (DUE.read(), LAST.read());
     if due != 0 && now > due {
-        say!("purgatory: %u MiB verified\n", bytes >> 20);
+        say!(Progress, bytes >> 20);
         due_in(now, INTERVAL);
     }
 }
@@ -227,28 +204,21 @@ fn due_in(now: u64, microseconds: u64) {
 pub(crate) fn end() {
     let bytes = STATUS.bytes.read();
     let cycles = STATUS.cycles.read();
-    say!(
-        "purgatory: verified %u bytes with %s in ",
-        bytes,
-        name(STATUS.backend.read())
-    );
+    say!(Verified, bytes, backend(STATUS.backend.read()));
     if let Some(time) = cycles.checked_div(RATE.read()) {
         // Bytes in a microsecond are megabytes in a second.
         let speed = bytes.checked_div(time).unwrap_or(0);
-        say!("%u ms, %u MB/s", time / 1000, speed);
+        say!(Speed, time / 1000, speed);
     } else {
-        say!("%u cycles", cycles);
+        say!(Cycles, cycles);
     }
-    say!(", entering 0x%x\n", arch::handoff().entry);
+    say!(Entering, arch::handoff().entry);
     let nmis = STATUS.nmis.read();
     if nmis > 0 {
-        say!("purgatory: NMIs: %u\n", nmis);
+        say!(Nmis, nmis);
     }
     let suspects = STATUS.suspects.read();
     if suspects > 0 {
-        say!(
-            "purgatory: backends that do not work: 0x%x\n",
-            suspects.into()
-        );
+        say!(Suspects, suspects.into());
     }
 }

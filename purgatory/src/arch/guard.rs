@@ -2,6 +2,8 @@
 //! its exception handler goes on behind that call where [`RESUME`] is not 0.
 #![expect(unsafe_code, reason = "a call that the exception handler can end")]
 
+use core::mem::MaybeUninit;
+
 use super::machine;
 use crate::abi::Exported;
 
@@ -9,7 +11,8 @@ use crate::abi::Exported;
 pub(super) static RESUME: Exported<u64> = Exported::new(0);
 
 unsafe extern "C" {
-    fn guarded_call(function: extern "C" fn(*mut ()), argument: *mut ());
+    /// Tells whether the function returned.
+    fn guarded_call(function: extern "C" fn(*mut ()), argument: *mut ()) -> bool;
 }
 
 /// Runs `action` and returns what it does; `None` if an exception ended it, halfway.
@@ -19,20 +22,21 @@ unsafe extern "C" {
 pub(crate) fn guarded<T, F: FnMut() -> T>(action: F) -> Option<T> {
     struct Call<T, F> {
         action: F,
-        result: Option<T>,
+        result: MaybeUninit<T>,
     }
     extern "C" fn call<T, F: FnMut() -> T>(call: *mut ()) {
         // SAFETY: the only caller passes its own `Call`, which it does not touch meanwhile.
         let call = unsafe { &mut *call.cast::<Call<T, F>>() };
-        call.result = Some((call.action)());
+        call.result.write((call.action)());
     }
     let mut argument = Call {
         action,
-        result: None,
+        result: MaybeUninit::uninit(),
     };
     // SAFETY: `call` takes what the pointer leads to.
-    unsafe { guarded_call(call::<T, F>, (&raw mut argument).cast()) };
-    argument.result
+    let returned = unsafe { guarded_call(call::<T, F>, (&raw mut argument).cast()) };
+    // SAFETY: before it returned it wrote the result.
+    returned.then(|| unsafe { argument.result.assume_init() })
 }
 
 /// Tells whether a byte of memory can be read.

@@ -30,11 +30,11 @@ mod plain {
     /// The backends.
     pub const BACKENDS: &[Backend] = &[Backend::Portable];
     /// No exception has a name.
-    pub const CAUSES: &[[u8; 4]] = &[];
+    pub const CAUSES: &[&str] = &[".."];
     /// Speaks nowhere.
     pub const DEFAULT_CONSOLES: u32 = 0;
     /// No register has a name.
-    pub const REGISTERS: &[[u8; 4]] = &[];
+    pub const REGISTERS: &[&str] = &[];
 
     /// Has no backend to run.
     ///

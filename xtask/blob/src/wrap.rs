@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
-use object::{Object, ObjectSection, ObjectSymbol, SymbolFlags, elf};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolFlags, elf};
 
 use purgatory::abi;
 
@@ -50,6 +50,9 @@ pub fn seal(file: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of a symbol.
+const SYMBOL: u64 = size_of::<elf::Sym64<Endianness>>() as u64;
+
 /// Builds the file from the linked program and the bytes of its section, whose
 /// checksum it fills in.
 pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
@@ -75,6 +78,7 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
     let bytes_at = writer.reserve(bytes.len() as u64, 8);
     let section_name = writer.add_section_name(b".purgatory");
     let stack_name = writer.add_section_name(b".stack");
+    let symtab_name = writer.add_section_name(b".symtab");
     writer.reserve_null_section_index();
     let section = writer.reserve_section_index();
     let stack_section = writer.reserve_section_index();
@@ -92,7 +96,7 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         let SymbolFlags::Elf { st_info, .. } = symbol.flags() else {
             bail!("the linked program is no ELF file");
         };
-        let text = writer.add_string(name.as_bytes());
+        let text = writer.add_section_name(name.as_bytes());
         entries.push((
             text,
             Sym {
@@ -108,10 +112,10 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         writer.reserve_symbol_index(Some(home));
     }
     writer.reserve_symtab_section_index();
-    writer.reserve_strtab_section_index();
-    writer.reserve_shstrtab_section_index();
+    // Of sections and symbols alike.
+    let names = writer.reserve_shstrtab_section_index();
+    let symbols_at = writer.reserve(0, 8);
     writer.reserve_symtab();
-    writer.reserve_strtab()?;
     writer.reserve_shstrtab()?;
     writer.reserve_section_headers();
 
@@ -126,11 +130,11 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
     writer.pad_until(bytes_at);
     writer.write(bytes);
     writer.write_null_symbol();
+    let symbols_size = (entries.len() as u64 + 1) * SYMBOL;
     for (text, symbol) in entries {
-        let st_name = writer.string_offset(Some(text));
+        let st_name = writer.section_name_offset(Some(text));
         writer.write_symbol(&Sym { st_name, ..symbol });
     }
-    writer.write_strtab();
     writer.write_shstrtab();
     writer.write_null_section_header();
     let loaded = SectionHeader {
@@ -154,8 +158,19 @@ pub fn wrap(arch: Arch, linked: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         sh_size: stack.size(),
         ..loaded
     });
-    writer.write_symtab_section_header(1);
-    writer.write_strtab_section_header();
+    writer.write_section_header(&SectionHeader {
+        sh_name: writer.section_name_offset(Some(symtab_name)),
+        sh_type: elf::SHT_SYMTAB,
+        sh_flags: elf::SectionFlags(0),
+        sh_offset: symbols_at,
+        sh_size: symbols_size,
+        sh_link: names.0,
+        // The first one that is not local.
+        sh_info: 1,
+        sh_addralign: 8,
+        sh_entsize: SYMBOL,
+        ..loaded
+    });
     writer.write_shstrtab_section_header();
     Ok(file)
 }

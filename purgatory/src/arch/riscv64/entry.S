@@ -92,6 +92,7 @@ riscv_jump:
 # guarded_call(function, argument): guard.rs
 #   `function` is called with `argument`; when it faults, riscv_exception resumes
 #   behind it on the stack saved here. Calls nest.
+#   on exit    a0 = 1 if it returned, 0 if it faulted
 #   clobbers what a call clobbers
 # ---------------------------------------------------------------------------
     .section .text.guarded_call, "ax", @progbits
@@ -109,6 +110,7 @@ guarded_call:
     mv      t0, a0
     mv      a0, a1
     jalr    t0
+    li      a0, 1
 1:  lla     t0, {resume}
     ld      t1, 104(sp)
     sd      t1, (t0)
@@ -138,6 +140,7 @@ riscv_exception:
     beqz    sp, 2f
     li      t0, 1 << 24
     csrc    sstatus, t0
+    li      a0, 0
     j       1b
 2:  lla     sp, {frame}
     sd      x1, (sp)

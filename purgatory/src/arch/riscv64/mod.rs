@@ -41,19 +41,17 @@ pub const DEFAULT_CONSOLES: u32 = Config::CONSOLE_DEBUG;
 /// What an exception was about: instruction, load, store, environment call, and then
 /// misaligned, access fault, page fault; `..` has no name (privileged architecture,
 /// table 35).
-pub const CAUSES: &[[u8; 4]] = {
-    let letters =
-        b"IAM\0IAF\0ILL\0BRK\0LAM\0LAF\0SAM\0SAF\0ECU\0ECS\0ECV\0ECM\0IPF\0LPF\0..\0\0SPF\0\
-        DBL\0..\0\0SWC\0HWE\0IGF\0LGF\0VIL\0SGF\0";
-    letters.as_chunks().0
-};
+pub const CAUSES: &[&str] = &[
+    "IAM", "IAF", "ILL", "BRK", "LAM", "LAF", "SAM", "SAF", "ECU", "ECS", "ECV", "ECM", "IPF",
+    "LPF", "..", "SPF", "DBL", "..", "SWC", "HWE", "IGF", "LGF", "VIL", "SGF",
+];
 
-/// Four letters a register, in the order of a frame (entry.S).
-pub const REGISTERS: &[[u8; 4]] = {
-    let letters = b"ra  sp  gp  tp  t0  t1  t2  s0  s1  a0  a1  a2  a3  a4  a5  a6  a7  \
-        s2  s3  s4  s5  s6  s7  s8  s9  s10 s11 t3  t4  t5  t6  pc  sst ";
-    letters.as_chunks().0
-};
+/// The registers in the order of a frame (entry.S).
+pub const REGISTERS: &[&str] = &[
+    "ra ", "sp ", "gp ", "tp ", "t0 ", "t1 ", "t2 ", "s0 ", "s1 ", "a0 ", "a1 ", "a2 ", "a3 ",
+    "a4 ", "a5 ", "a6 ", "a7 ", "s2 ", "s3 ", "s4 ", "s5 ", "s6 ", "s7 ", "s8 ", "s9 ", "s10",
+    "s11", "t3 ", "t4 ", "t5 ", "t6 ", "pc ", "sst",
+];
 
 /// Computes the compression function of a backend.
 ///

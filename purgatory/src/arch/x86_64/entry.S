@@ -149,6 +149,7 @@ x86_jump:
 # guarded_call(function, argument): guard.rs
 #   SysV. `function` is called with `argument`; when it faults, the handler
 #   resumes at x86_guarded_fault on the stack saved here. Calls nest.
+#   on exit    AL = 1 if it returned, 0 if it faulted
 #   clobbers what a call clobbers
 # ---------------------------------------------------------------------------
     .section .text.guarded_call, "ax", @progbits
@@ -165,8 +166,11 @@ guarded_call:
     mov rax, rdi
     mov rdi, rsi
     call rax
+    mov al, 1
+    jmp 1f
 x86_guarded_fault:
-    pop [rip + {resume}]
+    xor eax, eax
+1:  pop [rip + {resume}]
     pop r15
     pop r14
     pop r13

@@ -43,21 +43,18 @@ pub const BACKENDS: &[Backend] = &[Backend::ShaNi, Backend::Sse2, Backend::Porta
 pub const DEFAULT_CONSOLES: u32 =
     Config::CONSOLE_PORT | Config::CONSOLE_DEBUG | Config::CONSOLE_FRAMEBUFFER;
 
-/// Letters a vector; `..` has no name (AMD64 manual volume 2, table 8-1).
-pub const CAUSES: &[[u8; 4]] = {
-    let letters =
-        b"#DE\0#DB\0NMI\0#BP\0#OF\0#BR\0#UD\0#NM\0#DF\0#MF\0#TS\0#NP\0#SS\0#GP\0#PF\0#..\0\
-        #MF\0#AC\0#MC\0#XF\0#VE\0#CP\0#..\0#..\0#..\0#..\0#..\0#..\0#HV\0#VC\0#SX\0#..\0";
-    letters.as_chunks().0
-};
+/// What vectors are called; `..` has no name (AMD64 manual volume 2, table 8-1).
+pub const CAUSES: &[&str] = &[
+    "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#MF", "#TS", "#NP", "#SS",
+    "#GP", "#PF", "#..", "#MF", "#AC", "#MC", "#XF", "#VE", "#CP", "#..", "#..", "#..", "#..",
+    "#..", "#..", "#HV", "#VC", "#SX", "#..",
+];
 
-/// Four letters a register, in the order of a frame (entry.S); what has no letters is
-/// not shown.
-pub const REGISTERS: &[[u8; 4]] = {
-    let letters = b"rax rbx rcx rdx rsi rdi rbp r8  r9  r10 r11 r12 r13 r14 r15 \
-        \0\0\0\0\0\0\0\0rip cs  rfl rsp ss  ";
-    letters.as_chunks().0
-};
+/// The registers in the order of a frame (entry.S); what has no name is not shown.
+pub const REGISTERS: &[&str] = &[
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8 ", "r9 ", "r10", "r11", "r12", "r13",
+    "r14", "r15", "", "", "rip", "cs ", "rfl", "rsp", "ss ",
+];
 
 /// Computes the compression function of a backend.
 ///

@@ -36,6 +36,8 @@ const DATA: u64 = 0x00cf_9300_0000_ffff;
 const TSS: u64 = 0x0000_8900_0000_0000;
 /// An interrupt gate, present, CPL 0, through selector 0x10.
 const GATE: u64 = 0x0000_8e00_0010_0000;
+/// Its first interrupt stack.
+const FAULT_STACK: u64 = 1 << 32;
 
 const CODE_SELECTOR: SegmentSelector = SegmentSelector::new(2, PrivilegeLevel::Ring0);
 const DATA_SELECTOR: SegmentSelector = SegmentSelector::new(3, PrivilegeLevel::Ring0);
@@ -111,10 +113,10 @@ pub(super) fn install() {
         high.write(stub >> 32);
         entry = entry.wrapping_add(STUB);
     }
-    for vector in [DOUBLE_FAULT, MACHINE_CHECK] {
-        let [low, _] = &TABLES.idt[vector];
-        low.write(low.read() | 1 << 32);
-    }
+    let [double_fault, _] = &TABLES.idt[DOUBLE_FAULT];
+    double_fault.write(double_fault.read() | FAULT_STACK);
+    let [machine_check, _] = &TABLES.idt[MACHINE_CHECK];
+    machine_check.write(machine_check.read() | FAULT_STACK);
 
     let gdt = pointer(&raw const TABLES.gdt);
     let idt = pointer(&raw const TABLES.idt);
