@@ -282,6 +282,11 @@ impl<T: Copy> Imported<T> {
     pub fn read(&self) -> T {
         self.0.read()
     }
+
+    /// Where it is, like that of any other.
+    pub(crate) const fn cell(&self) -> &Exported<T> {
+        &self.0
+    }
 }
 
 /// Written by `kexec_calculate_store_digests()`.

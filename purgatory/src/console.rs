@@ -36,7 +36,8 @@ pub(crate) fn open(asked: u32) {
     OPENED.write(opened | new);
     LIVE.write(LIVE.read() | new);
     each(new, Action::Open);
-    if new & !LIVE.read() & Config::CONSOLE_RAMOOPS != 0 {
+    // Said once there is where to say it.
+    if (opened | new) & !LIVE.read() & Config::CONSOLE_RAMOOPS != 0 {
         say!(NoRamoops);
     }
 }
@@ -55,7 +56,7 @@ fn each(consoles: u32, action: Action) {
         let live = LIVE.read();
         if live & consoles & console != 0 {
             LIVE.write(live & !console);
-            if arch::guarded(|| perform(action, console)) == Some(true) {
+            if arch::guarded(move || perform(action, console)) == Some(true) {
                 LIVE.write(live);
             }
         }

@@ -142,7 +142,8 @@ static PACKED: [u8; pack(&mut [])] = {
 };
 
 /// Packs all entries, while it is compiled, unless `packed` is empty; returns how many
-/// bytes they take. An entry may have any shorter text or word in it, the longest first.
+/// bytes they take. An entry has any shorter text or word in it, the longest first; a
+/// name, which nothing refers to, any.
 #[expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -161,7 +162,8 @@ const fn pack(packed: &mut [u8]) -> usize {
             let mut other = 0;
             while other < NAMES {
                 let word = entry_text(other);
-                if word.len() < text.len() && word.len() > longest && begins(rest, word) {
+                let may = entry >= NAMES || word.len() < text.len();
+                if may && word.len() > longest && begins(rest, word) {
                     longest = word.len();
                     code = ENTRY | other as u8;
                 }

@@ -40,8 +40,8 @@ pub(crate) fn refused(refusal: Refusal) {
             } else {
                 Text::TableWiped
             });
-            digest(Text::Computed, &STATUS.digest.load());
-            digest(Text::Expected, &EXPECTED_DIGEST.load());
+            digest(Text::Computed, &STATUS.digest);
+            digest(Text::Expected, EXPECTED_DIGEST.cell());
         }
     }
     say!(
@@ -83,7 +83,7 @@ fn doubted() {
     if equal(&STATUS.doubted_digest.load(), &[0; 4]) {
         say!(DoubtedFault);
     } else {
-        digest(Text::DoubtedDigest, &STATUS.doubted_digest.load());
+        digest(Text::DoubtedDigest, &STATUS.doubted_digest);
     }
 }
 
@@ -119,8 +119,12 @@ pub(crate) fn ending(resets: bool, delay: u32) {
 }
 
 #[inline(never)]
-fn digest(text: Text, digest: &Digest) {
-    print(text, &digest.map(u64::from_be));
+fn digest(text: Text, digest: &Exported<Digest>) {
+    let mut words = digest.load();
+    for word in &mut words {
+        *word = u64::from_be(*word);
+    }
+    print(text, &words);
 }
 
 /// Lists the regions in use, then their fingerprints, four a line: the first 4

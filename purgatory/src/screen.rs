@@ -16,7 +16,11 @@ pub(crate) struct Screen {
     /// Bytes of a line that are seen, and from one line to the next.
     line: Exported<u32>,
     stride: Exported<u32>,
-    /// Bytes of a character, and its lines: one where the device draws it.
+    /// Lines of a glyph's pixel, and bytes of such a line: 0 and those of a character
+    /// where the device draws it.
+    scale: Exported<u32>,
+    run: Exported<u32>,
+    /// Bytes of a character, and of a row of them.
     width: Exported<u32>,
     height: Exported<u32>,
     /// The row that is written, and the next character in it.
@@ -47,6 +51,8 @@ impl Screen {
             size: Exported::new(0),
             line: Exported::new(0),
             stride: Exported::new(0),
+            scale: Exported::new(0),
+            run: Exported::new(0),
             width: Exported::new(0),
             height: Exported::new(0),
             row: Exported::new(0),
@@ -58,12 +64,13 @@ impl Screen {
     /// many bytes one has, or a character of a screen that is too low to draw any.
     #[inline(never)]
     pub(crate) fn open(&self, start: u64, columns: u32, lines: u32, stride: u32, pixel: u32) -> bool {
-        let (mut width, mut height) = (pixel, 1);
         // A division by `LEAST`, where it matters.
         let scale = lines.wrapping_mul(7) >> 11;
+        let (mut width, mut height, mut run) = (pixel, stride, pixel);
         if scale > 0 {
-            width = scale.wrapping_mul(COLUMNS).wrapping_mul(pixel);
-            height = scale.wrapping_mul(LINES);
+            run = scale.wrapping_mul(pixel);
+            width = run.wrapping_mul(COLUMNS);
+            height = scale.wrapping_mul(LINES).wrapping_mul(stride);
         }
         let line = columns.wrapping_mul(pixel);
         let size = lines.wrapping_mul(stride);
@@ -71,6 +78,8 @@ impl Screen {
         self.size.write(size);
         self.line.write(line);
         self.stride.write(stride);
+        self.scale.write(scale);
+        self.run.write(run);
         self.width.write(width);
         self.height.write(height);
         if width.wrapping_sub(1) >= line
@@ -98,9 +107,9 @@ impl Screen {
             let mut row = self.row.read();
             let full = next.wrapping_add(width) > row.wrapping_add(self.line.read());
             if full {
-                let rows = self.height.read().wrapping_mul(self.stride.read());
-                row = row.wrapping_add(rows);
-                if row.wrapping_add(rows) > self.size.read() {
+                let height = self.height.read();
+                row = row.wrapping_add(height);
+                if row.wrapping_add(height) > self.size.read() {
                     row = 0;
                 }
                 self.row.write(row);
@@ -118,27 +127,26 @@ impl Screen {
     fn put(&self, byte: u8) {
         const LIGHT_GREY: u32 = 7;
         let mut line = self.start.read().wrapping_add(self.next.read().into());
-        let height = self.height.read();
-        if height == 1 {
+        let scale = self.scale.read();
+        if scale == 0 {
             arch::fill(line, byte.into(), 1);
             return arch::fill(line.wrapping_add(1), LIGHT_GREY, 1);
         }
-        let run = self.width.read() / COLUMNS;
-        let glyph = glyph(byte);
-        for y in 0..height {
-            let row = y.wrapping_mul(LINES).checked_div(height).unwrap_or_default();
-            draw(line, glyph >> row.wrapping_mul(GLYPH) & 0x1f, run);
-            line = line.wrapping_add(self.stride.read().into());
+        let run = self.run.read();
+        let mut glyph = glyph(byte);
+        for _ in 0..LINES {
+            for _ in 0..scale {
+                let mut at = line;
+                let mut row = glyph & 0x1f;
+                for _ in 0..COLUMNS {
+                    arch::fill(at, if row & 1 == 0 { 0 } else { u32::MAX }, run);
+                    at = at.wrapping_add(run.into());
+                    row >>= 1;
+                }
+                line = line.wrapping_add(self.stride.read().into());
+            }
+            glyph >>= GLYPH;
         }
-    }
-}
-
-#[inline(never)]
-fn draw(mut at: u64, mut row: u64, run: u32) {
-    for _ in 0..COLUMNS {
-        arch::fill(at, if row & 1 == 0 { 0 } else { u32::MAX }, run);
-        at = at.wrapping_add(run.into());
-        row >>= 1;
     }
 }
 

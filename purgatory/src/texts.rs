@@ -71,6 +71,7 @@ pub(crate) const WORDS: &[&str] = &[
     "exception",
     "sha256",
     "start",
+    "#..",
     "\n  ",
     ", ",
     ": ",

@@ -41,5 +41,5 @@ pub(crate) fn guarded<T, F: FnMut() -> T>(action: F) -> Option<T> {
 
 /// Tells whether a byte of memory can be read.
 pub(crate) fn can_read(address: u64) -> bool {
-    guarded(|| machine::touch(address)).is_some()
+    guarded(move || machine::touch(address)).is_some()
 }

@@ -36,6 +36,10 @@ pub struct MemoryMap {
     pub lowest: u64,
     /// A page that can play an 8250 in memory.
     pub uart: u64,
+    /// A page that can be a zone of ramoops.
+    pub zone: u64,
+    /// Where RAM can play a frame buffer.
+    pub screen: u64,
     /// No page table of the harness leads here.
     pub unmapped: u64,
 }

@@ -5,6 +5,8 @@
 
 mod images;
 
+use crate::plan::Range;
+
 pub use purgatory::status::Verdict;
 
 /// Where the purgatory goes.
@@ -95,6 +97,35 @@ pub enum Console {
     Debug,
     /// VGA text.
     Screen,
+    /// A linear frame buffer.
+    Framebuffer,
+    /// A zone of ramoops.
+    Ramoops,
+}
+
+/// What the boot parameters say of a frame buffer (`struct screen_info`).
+#[derive(Clone, Copy, Debug)]
+pub struct ScreenInfo {
+    /// `orig_video_isVGA`: 0x70 is EFI's, 0x23 VESA's.
+    pub kind: u8,
+    /// `lfb_base` and `ext_lfb_base`.
+    pub base: u64,
+    /// `lfb_width`
+    pub width: u16,
+    /// `lfb_height`
+    pub height: u16,
+    /// `lfb_linelength`
+    pub stride: u16,
+    /// `lfb_depth`
+    pub depth: u16,
+}
+
+impl ScreenInfo {
+    /// Returns its size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.height as u64 * self.stride as u64
+    }
 }
 
 /// What is written into the blob's `purgatory_config`.
@@ -118,6 +149,8 @@ pub struct Config {
     pub divisor: u16,
     /// Address of the 8250 in memory.
     pub memory: u64,
+    /// The zone of ramoops.
+    pub ramoops: Range,
 }
 
 impl Config {
@@ -230,6 +263,10 @@ pub struct Case {
     pub damage: Damage,
     /// What the purgatory is told; `None` leaves it as it was built.
     pub config: Option<Config>,
+    /// The frame buffer that the boot parameters describe.
+    pub screen: Option<ScreenInfo>,
+    /// What begins [`zone`](crate::arch::MemoryMap::zone).
+    pub zone: Option<&'static [u8]>,
     /// Line status of an 8250 played by [`uart`](crate::arch::MemoryMap::uart).
     pub uart: Option<u8>,
     /// Non-maskable interrupts that it finds waiting.
@@ -276,6 +313,8 @@ pub const INTACT: Case = Case {
     regions: Regions::Three,
     damage: Damage::None,
     config: None,
+    screen: None,
+    zone: None,
     uart: None,
     nmis: 0,
     suspects: 0,

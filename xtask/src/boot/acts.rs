@@ -13,6 +13,7 @@ use purgatory_tests::cases::{Act, When};
 use serde_json::json;
 
 use super::case::Prepared;
+use crate::machine::Machine;
 use crate::vm::gdb::{Debugger, Watch};
 use crate::vm::run::Run;
 
@@ -96,11 +97,13 @@ fn wait(debugger: &mut Debugger, prepared: &Prepared, when: When) -> Result<()> 
 
 /// Hears an 8250 that a page of RAM plays: every byte written to its data
 /// register while that is not the divisor, up to and with the line `last`.
-pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<String> {
+pub(super) fn hear(debugger: &mut Debugger, machine: &Machine, last: &str) -> Result<String> {
     const LINE_CONTROL: u64 = 3 * 4;
     const DIVISOR_ACCESS: u32 = 0x80;
+    let uart = machine.memory.uart;
+    let watched = (machine.window)(uart);
     let mut said = String::new();
-    debugger.set_watchpoint(Watch::Write, uart)?;
+    debugger.set_watchpoint(Watch::Write, watched)?;
     while !said.ends_with(last) {
         debugger.resume()?;
         debugger
@@ -110,7 +113,7 @@ pub(super) fn hear(debugger: &mut Debugger, uart: u64, last: &str) -> Result<Str
             said.extend(char::from_u32(word(debugger, uart)?));
         }
     }
-    debugger.clear_watchpoint(Watch::Write, uart)?;
+    debugger.clear_watchpoint(Watch::Write, watched)?;
     Ok(said)
 }
 

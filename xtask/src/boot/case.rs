@@ -9,7 +9,7 @@ use blob::set;
 use blob::wrap::CHECKSUM;
 use object::Object as _;
 use purgatory::abi::Config as Record;
-use purgatory_tests::cases::{Config, Console, Damage, Pick, Place, Verdict};
+use purgatory_tests::cases::{Config, Console, Damage, Pick, Place, ScreenInfo, Verdict};
 use purgatory_tests::plan::{DIRTY, Flip, Mapping, Range};
 use sha2::{Digest as _, Sha256};
 
@@ -49,7 +49,7 @@ impl Prepared {
 }
 
 /// What the blob finds behind its bytes in a dirty case.
-const GARBAGE: u8 = 0xa5;
+pub(super) const GARBAGE: u8 = 0xa5;
 
 /// Lays out the image of a boot.
 pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Prepared)> {
@@ -62,6 +62,9 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     } = programs;
     let mut space = Space::new(machine, case.memory, 8 << 20)?;
     let mut segments = segments(&machine.memory, case.regions, payload)?;
+    if let Some(screen) = &case.screen {
+        describe(&mut segments.0[0].1, screen);
+    }
     for (range, _) in &segments.0 {
         let start = range.start & !(PAGE - 1);
         let len = page_up(range.end()) - start;
@@ -153,6 +156,23 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         space.take(range)?;
         image.add(range, &page)?;
     }
+    if let Some(zone) = case.zone {
+        let range = Range {
+            start: machine.memory.zone,
+            len: PAGE,
+        };
+        space.take(range)?;
+        image.add(range, zone)?;
+    }
+    if let Some(screen) = &case.screen {
+        // Garbage, to see what is written; and a page of it on either side.
+        let range = Range {
+            start: machine.memory.screen - PAGE,
+            len: page_up(screen.size()) + 2 * PAGE,
+        };
+        space.take(range)?;
+        image.add(range, &vec![GARBAGE; range.len as usize])?;
+    }
     let plan = &mut image.plan;
     plan.flags = case.flags | state.0 | if case.dirty { DIRTY } else { 0 };
     plan.entry = loaded.entry;
@@ -183,14 +203,12 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         segments.flip(flip);
     }
     let verify = loaded.symbol_address("purgatory_verify")?;
-    // What was damaged is said; of registers at an exception nobody knows before.
-    let named = match case.damage {
-        Damage::Register(name, _) => {
-            let index = loaded.file.arch.registers.index(name);
-            vec![(name, image_of_registers[index])]
-        }
-        _ => Vec::new(),
-    };
+    // Where it goes is said, and what was damaged; of registers at an exception nobody knows before.
+    let known = &loaded.file.arch.registers;
+    let mut named = vec![("entry", image_of_registers[known.index(known.entry)])];
+    if let Damage::Register(name, _) = case.damage {
+        named.push((name, image_of_registers[known.index(name)]));
+    }
     let prepared = Prepared {
         entry: loaded.entry,
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
@@ -263,6 +281,8 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
         Console::Memory => Record::CONSOLE_MMIO,
         Console::Debug => Record::CONSOLE_DEBUG,
         Console::Screen => Record::CONSOLE_VGA,
+        Console::Framebuffer => Record::CONSOLE_FRAMEBUFFER,
+        Console::Ramoops => Record::CONSOLE_RAMOOPS,
     };
     let action = |after: Option<u32>| match after {
         None => Record::HALT,
@@ -287,8 +307,27 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     set!(record, Record.uart_port, config.port);
     set!(record, Record.uart_divisor, config.divisor);
     set!(record, Record.uart_mmio, config.memory);
+    set!(record, Record.ramoops, config.ramoops.start);
+    set!(record, Record.ramoops_size, config.ramoops.len as u32);
     loaded.set_symbol("purgatory_config", &record)?;
     Ok(())
+}
+
+/// Fills in `struct screen_info`, with which boot parameters begin.
+fn describe(parameters: &mut [u8], screen: &ScreenInfo) {
+    let [base0, base1, base2, base3, upper @ ..] = screen.base.to_le_bytes();
+    parameters[..64].fill(0);
+    parameters[0x0f] = screen.kind;
+    for (offset, value) in [
+        (0x12, screen.width),
+        (0x14, screen.height),
+        (0x16, screen.depth),
+        (0x24, screen.stride),
+    ] {
+        parameters[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
+    }
+    parameters[0x18..0x1c].copy_from_slice(&[base0, base1, base2, base3]);
+    parameters[0x3a..0x3e].copy_from_slice(&upper);
 }
 
 /// The register image: a value of its own in each register, so that a mix-up

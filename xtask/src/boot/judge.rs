@@ -3,16 +3,18 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use blob::get;
+use blob::number::PAGE;
 use blob::status::Record;
 use purgatory::abi::Backend;
 use purgatory::status::{Status, Verdict};
 use purgatory_tests::cases::{Act, Case, Config, Console, Expect, Reset};
 use purgatory_tests::plan::exit;
 
-use super::case::Prepared;
+use super::case::{GARBAGE, Prepared};
 use super::golden::Facts;
 use super::trace::Trace;
-use super::{Observed, golden};
+use super::space::page_up;
+use super::{Observed, golden, pixels};
 use crate::machine::Machine;
 use crate::vm::ram::Ram;
 use crate::vm::run::Run;
@@ -214,7 +216,81 @@ impl Judge<'_> {
         compare(Console::Debug, "the debug console", &run.text("debug")?)?;
         let memory = unfold(&observed.memory)?;
         compare(Console::Memory, "the 8250 in memory", &memory)?;
-        compare(Console::Screen, "the screen", &observed.screen)
+        compare(Console::Screen, "the screen", &observed.screen)?;
+        self.pixels(heard)?;
+        self.zone(heard)
+    }
+
+    /// Compares what was drawn, which knows no capitals.
+    fn pixels(&self, heard: &[Console]) -> Result<()> {
+        let (Some(info), bytes) = (&self.case.screen, &self.observed.pixels) else {
+            return Ok(());
+        };
+        let at = self.machine.memory.screen;
+        let end = at + page_up(info.size());
+        for guard in [at - PAGE, end] {
+            let guard: [u8; PAGE as usize] = self.ram.read(guard)?;
+            ensure!(
+                guard.iter().all(|byte| *byte == GARBAGE),
+                "it wrote beside the frame buffer"
+            );
+        }
+        if !heard.contains(&Console::Framebuffer) {
+            let mut word = at;
+            while word < end {
+                ensure!(
+                    self.ram.word(word)?.to_ne_bytes() == [GARBAGE; 4],
+                    "it drew on a screen that is none"
+                );
+                word += 64;
+            }
+            return Ok(());
+        }
+        let untouched = if info.base == at { GARBAGE } else { 0 };
+        let said = pixels::read(info, bytes, untouched)?;
+        golden::compare(
+            &self.case.says.to_lowercase(),
+            &self.prepared.facts,
+            &said,
+        )
+        .context("in the frame buffer")
+    }
+
+    /// Compares the zone of ramoops, header and all.
+    fn zone(&self, heard: &[Console]) -> Result<()> {
+        const HEAD: &str = "====0.0\n";
+        let Some(before) = self.case.zone else {
+            return Ok(());
+        };
+        let zone: [u8; PAGE as usize] = self.ram.read(self.machine.memory.zone)?;
+        if !heard.contains(&Console::Ramoops) {
+            let (same, rest) = zone.split_at(before.len());
+            ensure!(
+                same == before && rest.iter().all(|byte| *byte == 0),
+                "it wrote into a zone that is none"
+            );
+            return Ok(());
+        }
+        let word = |at: usize| zone[at..at + 4].iter().rev().fold(0, |word, byte| word << 8 | usize::from(*byte));
+        let room = self.config().ramoops.len as usize - 12;
+        ensure!(
+            zone[..4] == *b"DBGC" && word(4) == 0 && word(8) <= room,
+            "the zone has another header"
+        );
+        let said = std::str::from_utf8(&zone[12..12 + word(8)])?;
+        let said = said.strip_prefix(HEAD).context("the zone holds no dump")?;
+        if word(8) == room {
+            // It ended with the zone.
+            let whole = "purgatory: verifying\n".to_owned() + &self.run.text("debug")?;
+            ensure!(whole.starts_with(said), "the zone holds {said:?}");
+            return Ok(());
+        }
+        // What is heard there only when all is well.
+        let said = match self.case.expect {
+            Expect::Boots => said,
+            _ => said.strip_prefix("purgatory: verifying\n").unwrap_or_default(),
+        };
+        golden::compare(self.case.says, &self.prepared.facts, said).context("in the zone")
     }
 
     fn time(&self) -> Result<()> {

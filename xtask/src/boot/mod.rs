@@ -7,6 +7,7 @@ pub(crate) mod faults;
 mod golden;
 pub(crate) mod image;
 mod judge;
+mod pixels;
 pub(crate) mod programs;
 mod segments;
 pub(crate) mod space;
@@ -138,6 +139,8 @@ struct Observed {
     memory: String,
     /// What stands on the screen.
     screen: String,
+    /// The bytes of the frame buffer.
+    pixels: Vec<u8>,
 }
 
 /// Runs the guest to its end, does to it what is to be done, and ends QEMU, so
@@ -158,7 +161,7 @@ fn observe(
         acts::perform(run, &mut attached, prepared, case.acts)?;
         if heard(Console::Memory) {
             let last = judge::last_line(case, &prepared.facts);
-            memory = acts::hear(&mut attached, machine.memory.uart, &last)?;
+            memory = acts::hear(&mut attached, machine, &last)?;
         }
         attached.resume()?;
         debugger = Some(attached);
@@ -170,9 +173,13 @@ fn observe(
         watch(run, ram, prepared.status)?
     };
     let mut screen = String::new();
+    let mut pixels = Vec::new();
     if ended.is_none() {
         if heard(Console::Screen) {
             screen = read_screen(run, machine.screen)?;
+        }
+        if let Some(info) = &case.screen {
+            pixels = save(run, info.base, info.size())?;
         }
         run.monitor()?.execute("quit", json!({}))?;
         run.wait_exit()?;
@@ -182,15 +189,13 @@ fn observe(
         ended,
         memory,
         screen,
+        pixels,
     })
 }
 
 /// Reads the text on a screen, which no file holds: a letter and its colour in turns.
 fn read_screen(run: &mut Run, (at, columns, rows): (u64, usize, usize)) -> Result<String> {
-    let file = run.directory().join("screen");
-    let arguments = json!({"val": at, "size": 2 * columns * rows, "filename": file});
-    run.monitor()?.execute("pmemsave", arguments)?;
-    let cells = fs::read(file)?;
+    let cells = save(run, at, 2 * columns as u64 * rows as u64)?;
     let row = |row: &[u8]| {
         row.iter()
             .step_by(2)
@@ -200,6 +205,14 @@ fn read_screen(run: &mut Run, (at, columns, rows): (u64, usize, usize)) -> Resul
     let mut rows: Vec<String> = cells.chunks(2 * columns).map(row).collect();
     while rows.pop_if(|row| row.trim_end().is_empty()).is_some() {}
     Ok(rows.iter().flat_map(|row| [row.trim_end(), "\n"]).collect())
+}
+
+/// Reads physical memory, that of devices, too.
+fn save(run: &mut Run, at: u64, size: u64) -> Result<Vec<u8>> {
+    let file = run.directory().join("saved");
+    let arguments = json!({"val": at, "size": size, "filename": file});
+    run.monitor()?.execute("pmemsave", arguments)?;
+    Ok(fs::read(file)?)
 }
 
 /// Describes the machine that all boots share; `image` is in its directory.

@@ -59,6 +59,8 @@ pub(crate) struct Machine {
     pub(crate) payload: (&'static str, u64),
     /// Where the host puts what.
     pub(crate) memory: MemoryMap,
+    /// Through which address the purgatory reaches device memory.
+    pub(crate) window: fn(u64) -> u64,
     /// The device that both kernels speak through, its address, and the one that ends
     /// QEMU.
     pub(crate) talk: fn() -> String,

@@ -55,6 +55,7 @@ pub(super) static MACHINE: Machine = Machine {
     harness: ("pvh_start", MEMORY.harness.start),
     payload: ("payload_start", PAYLOAD),
     memory: MEMORY,
+    window: |address| 0_u64.wrapping_sub(6 * MIB) | address & (2 * MIB - 1),
     talk: || format!("isa-debugcon,iobase={TALK_PORT:#x}"),
     talk_address: TALK_PORT as u64,
     exit: || format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"),
@@ -106,11 +107,13 @@ fn devices(case: &Case, config: &Config) -> Vec<Range<u64>> {
         allowed.extend(config.consoles.iter().filter_map(|console| match console {
             Console::Ports => Some(config.port.into()..u64::from(config.port) + 8),
             Console::Debug => Some(byte(DEBUG)),
-            Console::Memory | Console::Screen => None,
+            Console::Memory => Some(config.memory..config.memory.saturating_add(32)),
+            Console::Screen | Console::Framebuffer | Console::Ramoops => None,
         }));
     }
     let exception = case.expect.verdict() == Some(Verdict::Exception);
-    if config.verbose || config.reset_after(exception) > Some(0) {
+    let recorded = config.consoles.contains(&Console::Ramoops);
+    if config.verbose || recorded || config.reset_after(exception) > Some(0) {
         allowed.extend(TIMER.map(byte));
     }
     if matches!(case.expect, Expect::Resets(..)) {

@@ -115,7 +115,8 @@ x86_exception:
 # ---------------------------------------------------------------------------
 # x86_jump: starts the next kernel.
 #   on entry   the descriptor-table register image at {saved_idt} is the one
-#              found at entry, {handoff} holds 16 registers and rip
+#              found at entry, {handoff} holds 16 registers and rip, {saved_cr3}
+#              what CR3 was before it was changed, or 0
 #   on exit    all 16 registers loaded, IDTR as found, IF = DF = 0
 # The IDT goes last: until then a fault is still caught. An NMI on the way is
 # pushed over what was popped, and what lies before: nobody reads it any more.
@@ -123,6 +124,11 @@ x86_exception:
     .section .text.x86_jump, "ax", @progbits
     .type x86_jump, @function
 x86_jump:
+    mov rax, [rip + {saved_cr3}]
+    test rax, rax
+    jz 1f
+    mov cr3, rax
+1:
     lea rsp, [rip + {handoff}]
     pop rax
     pop rcx

@@ -7,7 +7,7 @@ use core::arch::{asm, global_asm};
 use x86_64::registers::control::Cr2;
 
 use super::{
-    machine,
+    machine, paging,
     tables::{self, MACHINE_CHECK, address},
 };
 use crate::{
@@ -28,6 +28,7 @@ global_asm!(
     resume = sym guard::RESUME,
     rotation = const abi::CHECKSUM_ROTATION,
     run = sym crate::run,
+    saved_cr3 = sym paging::FOUND,
     saved_idt = sym tables::SAVED_IDT,
 );
 

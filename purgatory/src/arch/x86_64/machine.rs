@@ -13,7 +13,6 @@ use x86_64::instructions::hlt;
 use super::{
     features,
     io::outb,
-    paging,
     tables::{self, address},
 };
 use crate::{
@@ -90,7 +89,6 @@ pub(crate) fn handoff() -> Handoff {
 
 /// Starts the next kernel.
 pub(crate) fn jump(_: Verified) -> ! {
-    paging::restore();
     features::restore();
     // SAFETY: the image was verified, the loader filled the register image, and
     // the entry code saved the IDT that `x86_jump` puts back.

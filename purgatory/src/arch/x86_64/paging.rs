@@ -13,7 +13,7 @@
 use core::arch::asm;
 
 use super::tables::address;
-use crate::{abi::Exported, arch::guarded};
+use crate::abi::Exported;
 
 /// A root of page tables.
 #[repr(C, align(4096))]
@@ -21,8 +21,8 @@ struct Root([Exported<u64>; 512]);
 
 #[unsafe(link_section = ".bss.exported.root")]
 static ROOT: Root = Root([const { Exported::new(0) }; 512]);
-/// CR3 as it was found, once it was changed; else 0.
-static FOUND: Exported<u64> = Exported::new(0);
+/// CR3 as it was found, once it was changed, for `x86_jump`; else 0.
+pub(super) static FOUND: Exported<u64> = Exported::new(0);
 
 /// Present, writable.
 const TABLE: u64 = 3;
@@ -52,14 +52,6 @@ pub(super) fn reach(physical: u64) -> u64 {
         load(root);
     }
     WINDOW | offset
-}
-
-/// Goes back to the page tables that were found.
-pub(super) fn restore() {
-    let found = FOUND.read();
-    if found != 0 {
-        guarded(|| load(found));
-    }
 }
 
 /// Copies the root that is in use; returns what leads to it.

@@ -39,6 +39,8 @@ pub const MEMORY: MemoryMap = MemoryMap {
     mapped: 0x0400_0000,
     lowest: 0x3000,
     uart: 0x0280_0000,
+    zone: 0x0280_2000,
+    screen: 0x0c00_0000,
     unmapped: 0x70_0000_0000,
 };
 /// Where the harness leaves the plan for the payload.
@@ -65,7 +67,7 @@ pub const FROM_NMI: u64 = 128;
 /// What the blob is built with.
 #[cfg(not(target_os = "none"))]
 pub const DEFAULTS: Config = Config {
-    consoles: &[Console::Ports, Console::Debug],
+    consoles: &[Console::Ports, Console::Debug, Console::Framebuffer],
     verbose: false,
     on_refusal: None,
     on_exception: Some(10),
@@ -74,6 +76,7 @@ pub const DEFAULTS: Config = Config {
     port: 0x3f8,
     divisor: 0,
     memory: 0,
+    ramoops: Range { start: 0, len: 0 },
 };
 
 /// What the kernels leave in GDTR and IDTR, each a flag and how a boot in it is called:

@@ -5,6 +5,8 @@ mod consoles;
 mod exceptions;
 mod hardening;
 mod processors;
+mod ramoops;
+mod screens;
 
 use super::{DEFAULTS, FIVE_LEVELS, MACHINE_CHECKS};
 use crate::cases::Case;
@@ -13,6 +15,8 @@ use crate::cases::Case;
 pub const CASES: &[&[Case]] = &[
     processors::CASES,
     consoles::CASES,
+    screens::CASES,
+    ramoops::CASES,
     actions::CASES,
     exceptions::CASES,
     exceptions::INTERRUPTS,

@@ -58,6 +58,7 @@ const KINDS: &[Kind] = &[
             "arch::x86_64::entry::exception",
             "arch::x86_64::features::",
             "arch::x86_64::paging::",
+            "x86_jump",
         ],
     ),
     ours(
