@@ -65,7 +65,7 @@ extern struct purgatory_entry64_regs entry64_regs;
 extern uint64_t riscv_kernel_entry;
 
 #define PURGATORY_CONFIG_MAGIC "PURGCONF"
-#define PURGATORY_CONFIG_VERSION 2
+#define PURGATORY_CONFIG_VERSION 3
 
 /* purgatory_config.consoles, a sum of: */
 #define PURGATORY_CONSOLE_PORT 1	/* 8250 UART behind I/O ports */
@@ -74,6 +74,11 @@ extern uint64_t riscv_kernel_entry;
 					 * riscv64: the firmware (SBI), else
 					 * the 8250 of the device tree */
 #define PURGATORY_CONSOLE_VGA 8		/* VGA text memory at 0xb8000 */
+#define PURGATORY_CONSOLE_FRAMEBUFFER 16	/* what the screen_info of the next
+						 * kernel's boot parameters
+						 * describes; reports only */
+#define PURGATORY_CONSOLE_RAMOOPS 32	/* a zone of ramoops; one line, too,
+					 * when all is well */
 
 /* purgatory_config.on_refusal and .on_exception, one of: */
 #define PURGATORY_HALT 0	/* stay, for whoever looks */
@@ -98,8 +103,9 @@ struct purgatory_config {
 	uint16_t uart_port;	/* first port of PURGATORY_CONSOLE_PORT */
 	uint16_t uart_divisor;	/* of the clock of either UART (1.8432 MHz / 16
 				 * on a PC: 115,200 baud); 0: as found */
-	uint32_t reserved;	/* 0 */
+	uint32_t ramoops_size;	/* bytes of PURGATORY_CONSOLE_RAMOOPS */
 	uint64_t uart_mmio;	/* address of PURGATORY_CONSOLE_MMIO */
+	uint64_t ramoops;	/* address of PURGATORY_CONSOLE_RAMOOPS */
 };
 
 extern struct purgatory_config purgatory_config;

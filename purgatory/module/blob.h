@@ -24,13 +24,14 @@ struct purgatory_config {
 	u32 patience;
 	u16 uart_port;
 	u16 uart_divisor;
-	u32 reserved;
+	u32 ramoops_size;
 	u64 uart_mmio;
+	u64 ramoops;
 };
 
 #define CONFIG_MAGIC "PURGCONF"
-#define CONFIG_VERSION 2
-static_assert(sizeof(struct purgatory_config) == 64);
+#define CONFIG_VERSION 3
+static_assert(sizeof(struct purgatory_config) == 72);
 
 static inline size_t blob_size(void)
 {

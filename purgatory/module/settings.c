@@ -21,13 +21,16 @@
 
 char console[64];
 module_param_string(console, console, sizeof(console), 0444);
-MODULE_PARM_DESC(console, "com1 to com4, port=0x..., mmio=0x..., e9, vga (with commas between), or none");
+MODULE_PARM_DESC(console, "com1 to com4, port=0x..., mmio=0x..., e9, vga, framebuffer (with commas between), or none");
 static uint divisor = NOT_GIVEN;
 module_param(divisor, uint, 0444);
 MODULE_PARM_DESC(divisor, "of 115200 baud, for either UART; 0 keeps the speed as found");
 static uint baud = NOT_GIVEN;
 module_param(baud, uint, 0444);
 MODULE_PARM_DESC(baud, "the same as a speed");
+static char ramoops[48];
+module_param_string(ramoops, ramoops, sizeof(ramoops), 0444);
+MODULE_PARM_DESC(ramoops, "ADDRESS,SIZE of a zone of ramoops to record in, or none");
 static int verbose = -1;
 module_param(verbose, bint, 0444);
 MODULE_PARM_DESC(verbose, "speak at entry, during long checks and at the end, too");
@@ -51,6 +54,8 @@ MODULE_PARM_DESC(sha256, "of the blob's file; if given, it has to be this one");
 #define CONSOLE_MMIO 2
 #define CONSOLE_DEBUG 4
 #define CONSOLE_VGA 8
+#define CONSOLE_FRAMEBUFFER 16
+#define CONSOLE_RAMOOPS 32
 
 static const struct {
 	const char *word;
@@ -63,6 +68,7 @@ static const struct {
 	{ "com4", CONSOLE_PORT, 0x2e8 },
 	{ "e9", CONSOLE_DEBUG },
 	{ "vga", CONSOLE_VGA },
+	{ "framebuffer", CONSOLE_FRAMEBUFFER },
 };
 
 /* By number; 2 was a backend once. */
@@ -73,7 +79,7 @@ static int __init set_console(struct purgatory_config *config)
 	char copy[sizeof(console)], *rest = copy, *word;
 	u32 bit, i;
 
-	config->consoles = 0;
+	config->consoles &= CONSOLE_RAMOOPS;
 	if (!strcmp(console, "none"))
 		return 0;
 	strscpy(copy, console, sizeof(copy));
@@ -93,7 +99,7 @@ static int __init set_console(struct purgatory_config *config)
 		    config->uart_mmio && !(config->uart_mmio & 3) && !(config->uart_mmio >> 52))
 			bit = CONSOLE_MMIO;
 		if (!bit || config->consoles & bit) {
-			pr_err("console=%s: give com1 to com4 or port=0x..., mmio=0x..., e9, vga, each once, or none\n",
+			pr_err("console=%s: give com1 to com4 or port=0x..., mmio=0x..., e9, vga, framebuffer, each once, or none\n",
 			       console);
 			return -EINVAL;
 		}
@@ -158,6 +164,29 @@ refuse:
 	return -EINVAL;
 }
 
+static int __init set_ramoops(struct purgatory_config *config)
+{
+	char copy[sizeof(ramoops)], *size = copy;
+
+	if (!*ramoops)
+		return 0;
+	config->consoles &= ~CONSOLE_RAMOOPS;
+	if (!strcmp(ramoops, "none"))
+		return 0;
+	strscpy(copy, ramoops, sizeof(copy));
+	strsep(&size, ",");
+	if (!size || kstrtou64(copy, 0, &config->ramoops) ||
+	    kstrtou32(size, 0, &config->ramoops_size) ||
+	    !config->ramoops || config->ramoops & 3 || config->ramoops >> 52 ||
+	    config->ramoops_size < 64) {
+		pr_err("ramoops=%s: give address and size of a zone, as in 0x40000000,0x10000\n",
+		       ramoops);
+		return -EINVAL;
+	}
+	config->consoles |= CONSOLE_RAMOOPS;
+	return 0;
+}
+
 static int __init set_action(const char *name, const char *text, u32 *action, u32 *delay)
 {
 	u32 seconds = 0;
@@ -218,6 +247,10 @@ static void __init show(const struct purgatory_config *config)
 	if (!at)
 		at = scnprintf(console, sizeof(console), ",none");
 	memmove(console, console + 1, at);
+	strscpy(ramoops, "none", sizeof(ramoops));
+	if (config->consoles & CONSOLE_RAMOOPS)
+		snprintf(ramoops, sizeof(ramoops), "%#llx,%#x", config->ramoops,
+			 config->ramoops_size);
 	show_action(on_refusal, sizeof(on_refusal), config->on_refusal, config->refusal_delay);
 	show_action(on_exception, sizeof(on_exception), config->on_exception,
 		    config->exception_delay);
@@ -251,6 +284,7 @@ int __init configure(void)
 		error = set_console(config);
 	else
 		follow_kernel(config);
+	error = error ?: set_ramoops(config);
 	error = error ?: set_speed(config);
 	error = error ?: set_action("on_refusal", on_refusal,
 				    &config->on_refusal, &config->refusal_delay);

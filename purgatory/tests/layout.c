@@ -57,8 +57,9 @@ int main(void)
 	FIELD(purgatory_config, patience);
 	FIELD(purgatory_config, uart_port);
 	FIELD(purgatory_config, uart_divisor);
-	FIELD(purgatory_config, reserved);
+	FIELD(purgatory_config, ramoops_size);
 	FIELD(purgatory_config, uart_mmio);
+	FIELD(purgatory_config, ramoops);
 
 	SIZE(purgatory_status);
 	FIELD(purgatory_status, magic);
@@ -97,6 +98,8 @@ int main(void)
 	NUMBER(PURGATORY_CONSOLE_MMIO);
 	NUMBER(PURGATORY_CONSOLE_DEBUG);
 	NUMBER(PURGATORY_CONSOLE_VGA);
+	NUMBER(PURGATORY_CONSOLE_FRAMEBUFFER);
+	NUMBER(PURGATORY_CONSOLE_RAMOOPS);
 	NUMBER(PURGATORY_HALT);
 	NUMBER(PURGATORY_RESET);
 	NUMBER(PURGATORY_PHASE_ENTERED);

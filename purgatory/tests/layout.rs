@@ -78,8 +78,9 @@ fn structures() -> [Vec<String>; 4] {
             patience
             uart_port
             uart_divisor
-            reserved
+            ramoops_size
             uart_mmio
+            ramoops
         }),
         structure!(purgatory_status = Status {
             magic
@@ -127,6 +128,8 @@ fn numbers() -> Vec<String> {
         ("CONSOLE_MMIO", Config::CONSOLE_MMIO),
         ("CONSOLE_DEBUG", Config::CONSOLE_DEBUG),
         ("CONSOLE_VGA", Config::CONSOLE_VGA),
+        ("CONSOLE_FRAMEBUFFER", Config::CONSOLE_FRAMEBUFFER),
+        ("CONSOLE_RAMOOPS", Config::CONSOLE_RAMOOPS),
         ("HALT", Config::HALT),
         ("RESET", Config::RESET),
         ("PHASE_ENTERED", Phase::Entered.number()),

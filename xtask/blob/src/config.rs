@@ -79,6 +79,7 @@ impl fmt::Display for Words<'_> {
             (Config::CONSOLE_MMIO, &memory_name),
             (Config::CONSOLE_DEBUG, "debug port 0xe9"),
             (Config::CONSOLE_VGA, "VGA text"),
+            (Config::CONSOLE_FRAMEBUFFER, "frame buffer (reports only)"),
         ]
         .into_iter()
         .filter_map(|(flag, name)| (flags & flag != 0).then_some(name))
@@ -88,6 +89,10 @@ impl fmt::Display for Words<'_> {
             _ => consoles.join(", "),
         };
         writeln!(formatter, "  consoles    {consoles}")?;
+        if flags & Config::CONSOLE_RAMOOPS != 0 {
+            let (zone, size) = (get!(config, Config.ramoops), get!(config, Config.ramoops_size));
+            writeln!(formatter, "  ramoops     {size:#x} bytes at {zone:#x}")?;
+        }
         if flags & (Config::CONSOLE_PORT | Config::CONSOLE_MMIO) != 0 {
             match get!(config, Config.uart_divisor) {
                 0 => writeln!(formatter, "  speed       as the firmware set it")?,

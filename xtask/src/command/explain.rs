@@ -1,4 +1,5 @@
-//! `cargo xtask explain`: what a purgatory's report on a serial console means.
+//! `cargo xtask explain`: what a purgatory's report means: on a serial console, in a file
+//! of pstore, or typed from a screen.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use crate::host::options::Setup;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// What the console showed, with whatever else is on it
+    /// What the console showed, with whatever else is on it; a file of pstore; or what
+    /// you read on a screen
     log: PathBuf,
     /// What was loaded [default: segments.json in the log's folder, where runs
     /// of `cargo xtask boot`, `test` and `linux` leave it]
@@ -40,7 +42,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let reports = report::parse(&String::from_utf8_lossy(&log));
     ensure!(
         !reports.is_empty(),
-        "{name} holds no report of a purgatory: `purgatory: refused: …`, `purgatory: exception …` or `purgatory: verified, by portable …`; \
+        "{name} holds no report of a purgatory: `purgatory: refused: …`, `purgatory: exception …` or `purgatory: verified …`; \
          `cargo xtask status` finds its record in the machine's memory"
     );
     let manifest = match given_or(options.segments.as_deref(), || {

@@ -2,11 +2,12 @@
 //! carriage returns, colours, time stamps in front, lines of kernels before and after.
 //!
 //! Goes by the shape of a line, not by its wording; what it does not know it
-//! leaves out.
+//! leaves out. A first line that somebody typed from a photo may be misread (typed.rs).
 
 use console::strip_ansi_codes;
 use purgatory::abi::Backend;
 
+use super::typed;
 use crate::number::number;
 
 /// One report.
@@ -30,6 +31,10 @@ pub(super) enum Event {
     Exception(Exception),
     /// The image was started against the word of a backend.
     Overruled,
+    /// The image was verified, and entered there; or where, is lost.
+    Entered(Option<u64>),
+    /// There is no word on how it ended.
+    Begun,
 }
 
 #[derive(Debug)]
@@ -65,24 +70,32 @@ pub fn parse(log: &str) -> Vec<Report> {
     let mut reports: Vec<Report> = Vec::new();
     // Whether the lines that follow belong to the last report.
     let mut open = false;
+    let mut begun = false;
+    let report = |event| Report {
+        event,
+        is_whole: false,
+        expected: None,
+        doubted: None,
+        regions: Vec::new(),
+    };
     for line in strip_ansi_codes(log).split_inclusive('\n') {
+        let mended = typed::mended(line);
+        let line = mended.as_deref().unwrap_or(line);
         if let Some((_, said)) = line.split_once("purgatory: ") {
             if let Some(report) = reports.last_mut().filter(|_| open) {
                 report.is_whole = true;
             }
             let event = event(said);
             open = event.is_some();
-            reports.extend(event.map(|event| Report {
-                event,
-                is_whole: false,
-                expected: None,
-                doubted: None,
-                regions: Vec::new(),
-            }));
+            begun = said.starts_with("verifying") || said.contains(" MiB verified");
+            reports.extend(event.map(report));
         } else if let Some(report) = reports.last_mut().filter(|_| open && line.ends_with('\n')) {
             // Half a line has half numbers.
             report.read(line);
         }
+    }
+    if begun {
+        reports.push(report(Event::Begun));
     }
     reports
 }
@@ -94,6 +107,9 @@ fn event(said: &str) -> Option<Event> {
     }
     if said.starts_with("verified, by portable code only") {
         return Some(Event::Overruled);
+    }
+    if said.starts_with("verified ") {
+        return Some(Event::Entered(value_of(said.trim_end(), "entering ")));
     }
     let said = said.strip_prefix("exception ")?;
     // Half a line has half numbers.

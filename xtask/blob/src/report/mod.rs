@@ -8,6 +8,7 @@
 mod log;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 use std::fmt::{self, Write as _};
 
@@ -33,11 +34,25 @@ pub fn explain(
             text,
             "The image is as it was loaded, and the next kernel was started: portable code has the last word."
         ),
+        Event::Entered(Some(entry)) => writeln!(
+            text,
+            "The image was verified and entered at {entry:#x}: what came after is the next kernel's own."
+        ),
+        Event::Entered(None) => writeln!(
+            text,
+            "The image was verified; whether it was entered, the log does not tell."
+        ),
+        Event::Begun => writeln!(
+            text,
+            "The purgatory was entered and began to verify; nobody heard how that ended. Where it goes on\n\
+             speaking when all is well, the machine was reset or died meanwhile: `cargo xtask status`."
+        ),
     };
     let written = written.and_then(|()| doubted(&mut text, report));
     written.expect("a String takes everything");
     // Nothing follows where the next kernel was started.
-    if !report.is_whole && !matches!(report.event, Event::Overruled) {
+    let ends = matches!(report.event, Event::Refused(_) | Event::Exception(_));
+    if !report.is_whole && ends {
         text += "  The log ends within the report: what it lacks was not said, or was lost on the way.\n";
     }
     text

@@ -169,10 +169,22 @@ fn any_difference_from_the_list_is_named() {
         both.contains("sse2 does not work: it computed 12ab."),
         "{both}"
     );
-    assert_eq!(
-        explained("purgatory: verified 3 bytes with avx2\n", None, None),
-        ""
-    );
+}
+
+/// What a file of pstore holds after a good run, and after a bad end.
+#[test]
+fn how_far_it_came_is_told() {
+    let begun = "====0.0\npurgatory: verifying\npurgatory: 512 MiB verified\n";
+    let told = explained(begun, None, None);
+    assert!(told.contains("nobody heard how that ended"), "{told}");
+    let verified = format!("{begun}purgatory: verified 82 bytes with sha-ni in 4 ms, 20 MB/s");
+    let told = explained(&verified, None, None);
+    assert!(told.contains("whether it was entered"), "{told}");
+    let told = explained(&format!("{verified}, entering 0x1000\n"), None, None);
+    assert!(told.contains("entered at 0x1000: what came after"), "{told}");
+    let refused = format!("{begun}purgatory: refused: sha256 mismatch\n");
+    let told = explained(&refused, None, None);
+    assert!(!told.contains("nobody heard"), "{told}");
 }
 
 #[test]

@@ -42,6 +42,12 @@ pub(super) const ROWS: &[Row] = &[
         "the next kernel was promised the IDTR of the first one",
     ),
     row(
+        "x86_jump",
+        "mov cr3,",
+        Cost::Report,
+        "the next kernel was promised the page tables of the first one",
+    ),
+    row(
         "entry::exception",
         "mov ",
         Cost::Report,

@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// The blob, as in `purgatory.ro`
     file: PathBuf,
     /// Speak there and nowhere else (may be given more than once): com1 to com4,
-    /// port=0x…, mmio=0x… (registers 4 bytes apart), e9, vga, or none
+    /// port=0x…, mmio=0x… (registers 4 bytes apart), e9, vga, framebuffer (what the
+    /// next kernel's boot parameters describe: for reports), or none
     #[arg(long = "console", value_name = "CONSOLE", value_parser = console, group = "setting")]
     consoles: Vec<Console>,
     /// Speed of the UARTs
@@ -40,6 +41,10 @@ pub(crate) struct Options {
     /// Speak on the VGA text screen as well
     #[arg(long, group = "setting")]
     vga: bool,
+    /// Record reports, and a line for a good image, in this zone of ramoops, for the
+    /// kernel after the reset: its address and size, or none
+    #[arg(long, value_name = "ADDRESS,SIZE", value_parser = ramoops, group = "setting")]
+    ramoops: Option<Zone>,
     /// Speak at entry, during long checks and at the end
     #[arg(long, conflicts_with = "quiet", group = "setting")]
     verbose: bool,
@@ -71,7 +76,15 @@ enum Console {
     Memory(u64),
     Debug,
     Vga,
+    Framebuffer,
     None,
+}
+
+/// A zone of ramoops; one of 0 bytes is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Zone {
+    address: u64,
+    size: u32,
 }
 
 /// What follows a refusal or an exception.
@@ -91,6 +104,9 @@ impl Action {
         }
     }
 }
+
+/// Bytes of a zone that is worth it.
+const LEAST_ZONE: u32 = 64;
 
 /// Ports that an 8250 takes.
 const UART_PORTS: u64 = 8;
@@ -122,6 +138,15 @@ impl Options {
             let consoles = get!(config, Config.consoles);
             set!(config, Config.consoles, consoles | Config::CONSOLE_VGA);
         }
+        if let Some(zone) = self.ramoops {
+            let mut consoles = get!(config, Config.consoles) & !Config::CONSOLE_RAMOOPS;
+            if zone.size > 0 {
+                consoles |= Config::CONSOLE_RAMOOPS;
+            }
+            set!(config, Config.consoles, consoles);
+            set!(config, Config.ramoops, zone.address);
+            set!(config, Config.ramoops_size, zone.size);
+        }
         if let Some(divisor) = self.baud.or(self.divisor) {
             set!(config, Config.uart_divisor, divisor);
         }
@@ -148,7 +173,8 @@ impl Options {
     }
 
     fn set_consoles(&self, config: &mut [u8]) -> Result<()> {
-        let mut flags = 0;
+        // No place to speak, but to be read later.
+        let mut flags = get!(config, Config.consoles) & Config::CONSOLE_RAMOOPS;
         for &console in &self.consoles {
             let flag = match console {
                 Console::Port(port) => {
@@ -161,6 +187,7 @@ impl Options {
                 }
                 Console::Debug => Config::CONSOLE_DEBUG,
                 Console::Vga => Config::CONSOLE_VGA,
+                Console::Framebuffer => Config::CONSOLE_FRAMEBUFFER,
                 Console::None if self.consoles.len() > 1 || self.vga => {
                     return Err(usage("--console none excludes every other console"));
                 }
@@ -206,8 +233,30 @@ fn console(text: &str) -> Result<Console, String> {
         (Some(&port), _) => Ok(Console::Port(port)),
         (_, "e9") => Ok(Console::Debug),
         (_, "vga") => Ok(Console::Vga),
+        (_, "framebuffer") => Ok(Console::Framebuffer),
         (_, "none") => Ok(Console::None),
-        _ => Err("give com1 to com4, port=0x…, mmio=0x…, e9, vga or none".to_owned()),
+        _ => Err("give com1 to com4, port=0x…, mmio=0x…, e9, vga, framebuffer or none".to_owned()),
+    }
+}
+
+fn ramoops(text: &str) -> Result<Zone, String> {
+    if text == "none" {
+        return Ok(Zone {
+            address: 0,
+            size: 0,
+        });
+    }
+    let (address, size) = text
+        .split_once(',')
+        .ok_or("give address and size, as in 0x40000000,0x10000, or none")?;
+    let (address, size) = (number(address)?, number(size)?);
+    let end = address.saturating_add(size);
+    match u32::try_from(size) {
+        _ if address == 0 || !address.is_multiple_of(4) || end > ADDRESS_LIMIT => {
+            Err("a zone begins at a multiple of 4, not 0, below 52 bits".to_owned())
+        }
+        Ok(size) if size >= LEAST_ZONE => Ok(Zone { address, size }),
+        _ => Err("a zone has 64 bytes at least, and less than 4 GiB".to_owned()),
     }
 }
 

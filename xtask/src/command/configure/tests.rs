@@ -23,11 +23,11 @@ fn blob() -> Vec<u8> {
 
 const RECORD: &str = "purgatory_config:
         .ascii \"PURGCONF\"
-        .long 2, 64, 5, 0, 0, 0, 1, 10, 0, 30
+        .long 3, 72, 21, 0, 0, 0, 1, 10, 0, 30
         .short 0x3f8, 0
         .long 0
-        .quad 0
-        .size purgatory_config, 64";
+        .quad 0, 0
+        .size purgatory_config, 72";
 
 fn blob_with(record: &str) -> Vec<u8> {
     let source = crate::fixture::GREEN.replace(
@@ -55,7 +55,7 @@ fn words(arguments: &str) -> String {
 
 #[test]
 fn says_in_words_what_is_set() {
-    let defaults = "  consoles    8250 at port 0x3f8 (COM1), debug port 0xe9\n  \
+    let defaults = "  consoles    8250 at port 0x3f8 (COM1), debug port 0xe9, frame buffer (reports only)\n  \
                     speed       as the firmware set it\n  \
                     speaks      only to refuse\n  \
                     patience    about 30 s a report\n  \
@@ -87,7 +87,20 @@ fn says_in_words_what_is_set() {
         ("--console com3", "8250 at port 0x3e8 (COM3)\n"),
         ("--console port=0xfff8", "8250 at port 0xfff8\n"),
         ("--console mmio=0xfe032004", "in memory at 0xfe032004\n"),
-        ("--vga", "(COM1), debug port 0xe9, VGA text\n"),
+        ("--vga", "(COM1), debug port 0xe9, VGA text, frame buffer"),
+        (
+            "--console framebuffer",
+            "  consoles    frame buffer (reports only)\n  speaks",
+        ),
+        (
+            "--ramoops 0x40000000,0x10000",
+            "  ramoops     0x10000 bytes at 0x40000000\n",
+        ),
+        (
+            "--console none --ramoops 0x40000000,0x10000",
+            "  consoles    none: it never speaks\n  ramoops     0x10000",
+        ),
+        ("--ramoops none", "frame buffer (reports only)\n  speed"),
         ("--console vga", "  consoles    VGA text\n  speaks"),
         (
             "--console none",
@@ -130,17 +143,19 @@ fn changes_only_what_was_asked_for() {
 
     options(
         "--console mmio=0xfe0320001000 --on-refusal reset-after=7 --on-exception halt \
-         --backend sha-ni --patience 258 --baud 57600",
+         --backend sha-ni --patience 258 --baud 57600 --ramoops 0xfe0320002000,0x10203",
     )
     .unwrap()
     .apply(&mut config)
     .unwrap();
-    expected[16..20].copy_from_slice(&[2, 0, 0, 0]);
+    expected[16..20].copy_from_slice(&[2 | 32, 0, 0, 0]);
     expected[24..32].copy_from_slice(&[1, 0, 0, 0, 7, 0, 0, 0]);
     expected[32..40].fill(0);
     expected[40..48].copy_from_slice(&[3, 0, 0, 0, 2, 1, 0, 0]);
     expected[50..52].copy_from_slice(&[2, 0]);
+    expected[52..56].copy_from_slice(&[3, 2, 1, 0]);
     expected[56..64].copy_from_slice(&0xfe03_2000_1000_u64.to_le_bytes());
+    expected[64..72].copy_from_slice(&0xfe03_2000_2000_u64.to_le_bytes());
     assert_eq!(config, expected);
 }
 
@@ -161,6 +176,12 @@ fn options_that_make_no_sense_are_refused() {
         ("--baud fast", "a number such as 9600"),
         ("--baud 9600 --divisor 12", "cannot be used with"),
         ("--divisor 65536", "not in 0..=65535"),
+        ("--ramoops 0x40000000", "address and size"),
+        ("--ramoops 0,0x1000", "multiple of 4"),
+        ("--ramoops 0x40000002,0x1000", "multiple of 4"),
+        ("--ramoops 0xffffffffff000,0x1001", "52 bits"),
+        ("--ramoops 0x40000000,63", "64 bytes at least"),
+        ("--ramoops 0x40000000,0x100000000", "less than 4 GiB"),
         ("--verbose --quiet", "cannot be used with"),
         ("--on-refusal reboot", "give halt, reset"),
         ("--on-refusal reset-after=-1", "whole seconds"),
@@ -197,14 +218,14 @@ fn other_blobs_are_refused() {
     let placed = |record: &str| find(&blob_with(record)).unwrap_err().to_string();
     let cases = [
         (
-            placed(&RECORD.replace("config, 64", "config, 40")),
-            "says 64 bytes and has 40",
+            placed(&RECORD.replace("config, 72", "config, 40")),
+            "says 72 bytes and has 40",
         ),
         (
             placed(
                 ".bss
-                purgatory_config: .skip 64
-                .size purgatory_config, 64
+                purgatory_config: .skip 72
+                .size purgatory_config, 72
                 .section .purgatory",
             ),
             "not inside the file",
@@ -212,7 +233,7 @@ fn other_blobs_are_refused() {
         (
             placed(
                 "purgatory_config = purgatory_start + 0x100000
-                .size purgatory_config, 64",
+                .size purgatory_config, 72",
             ),
             "not inside the file",
         ),
@@ -222,9 +243,9 @@ fn other_blobs_are_refused() {
         ),
         (
             broken(|config| config[8] = 1),
-            "has version 1, this tool knows 2",
+            "has version 1, this tool knows 3",
         ),
-        (broken(|config| config[12] = 52), "says 52 bytes and has 64"),
+        (broken(|config| config[12] = 52), "says 52 bytes and has 72"),
         (find(&stock).unwrap_err().to_string(), "no purgatory_config"),
         (
             find(&crate::fixture::assemble(crate::fixture::GREEN))
