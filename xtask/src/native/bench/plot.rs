@@ -49,6 +49,8 @@ fn draw_all(groups: &[Group], path: &Path) -> Result<(), Box<dyn std::error::Err
             lines.push((&row.name, points.collect()));
         }
     }
+    // Ours above the others.
+    lines.sort_by_key(|(name, _)| Backend::ALL.iter().any(|backend| ours(*backend) == *name));
     let points = || lines.iter().flat_map(|(_, points)| points);
     let (Some(sizes), Some(rates)) = (
         Spread::of(points().map(|(size, _)| *size)),
