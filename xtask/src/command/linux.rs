@@ -110,7 +110,7 @@ pub(super) fn ours(file: Option<&Path>, setup: &Setup) -> Result<Purgatory> {
     let (name, path) = match file {
         Some(path) => ("file", path.to_owned()),
         None => {
-            let built = blob(setup.arch, &setup.toolchain()?, &default_folder())?;
+            let built = blob(setup.arch, &setup.toolchain()?, &default_folder(setup.arch))?;
             ("ours", built.relocatable)
         }
     };
