@@ -27,7 +27,6 @@ pub mod memory;
 mod print;
 mod ramoops;
 mod report;
-mod screen;
 pub mod sha256;
 pub mod status;
 pub mod texts;

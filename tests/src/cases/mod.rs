@@ -174,6 +174,8 @@ pub enum Reset {
     Keyboard,
     /// Three exceptions at once.
     TripleFault,
+    /// The firmware was asked to.
+    Firmware,
 }
 
 /// When something is done to the purgatory from outside.

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base16ct::lower::encode_string;
 use blob::load::{self, Loaded, Series};
 use blob::manifest::Manifest;
-use blob::number::{ADDRESS_LIMIT, PAGE};
+use blob::number::PAGE;
 use blob::set;
 use blob::wrap::CHECKSUM;
 use object::Object as _;
@@ -61,7 +61,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         ..
     } = programs;
     let mut space = Space::new(machine, case.memory, 8 << 20)?;
-    let mut segments = segments(&machine.memory, case.regions, payload)?;
+    let mut segments = segments(machine, case.regions, payload)?;
     if let Some(screen) = &case.screen {
         describe(&mut segments.0[0].1, screen);
     }
@@ -80,26 +80,25 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         }
         Place::At(start) => (start, start),
         Place::Below(end) => (end - size, end - size),
-        Place::Mapped(virt) => (virt, machine.memory.mapped),
+        Place::Mapped(virt) => (virt, machine.memory.mapped.context("nothing is mapped")?),
     };
     let mut loaded = Loaded::place(blob, virt, Series::V7_2)?;
 
     let regions = table(&machine.memory, case.regions, &segments);
     let digest: [u8; 32] = Sha256::digest(segments.contents(&regions)).into();
     let manifest = segments.manifest(&regions, &digest);
-    let registers = registers(&loaded, programs)?;
-    let mut image_of_registers = registers.clone();
+    let known = &loaded.file.arch.registers;
+    let mut registers = registers(&loaded, programs)?;
     if let Damage::Register(name, bit) = case.damage {
-        let index = loaded.file.arch.registers.index(name);
-        image_of_registers[index] ^= 1 << bit;
+        registers[machine.register(known.names, name)] ^= 1 << bit;
     }
-    loaded.set_registers(&words(&image_of_registers))?;
+    loaded.set_registers(&words(&registers[..known.names.len()]))?;
     let mut told = regions.clone();
     if let Some(last) = told.iter_mut().rev().find(|region| region.len > 0) {
         match case.damage {
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
-            Damage::TooHigh => last.start = ADDRESS_LIMIT - PAGE,
+            Damage::TooHigh => last.start = programs.arch.address_limit - PAGE,
             Damage::Ours(offset) => last.start = virt + offset,
             Damage::Unmapped => {
                 last.start = machine.memory.unmapped - last.len;
@@ -128,7 +127,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     if let Some(place) = damaged {
         loaded.buf[place] ^= 0x10;
     }
-    let answer = Sha256::digest("abc");
+    let answer = Sha256::digest("");
     let answer = memchr::memmem::find(&loaded.buf, &answer).unwrap_or(0) as u64 + virt;
 
     let mut image = Image::new(&space);
@@ -203,11 +202,13 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         segments.flip(flip);
     }
     let verify = loaded.symbol_address("purgatory_verify")?;
-    // Where it goes is said, and what was damaged; of registers at an exception nobody knows before.
+    // Where it goes is said, and what was damaged; of registers at an exception nobody
+    // knows before.
     let known = &loaded.file.arch.registers;
-    let mut named = vec![("entry", image_of_registers[known.index(known.entry)])];
+    let at = |name| machine.register(known.names, name);
+    let mut named = vec![("entry", registers[at(known.entry)])];
     if let Damage::Register(name, _) = case.damage {
-        named.push((name, image_of_registers[known.index(name)]));
+        named.push((name, registers[at(name)]));
     }
     let prepared = Prepared {
         entry: loaded.entry,
@@ -261,6 +262,16 @@ fn facts(
         let digest = Sha256::digest(segments.contents(&[*region]));
         facts.insert(index.to_string(), encode_string(&digest[..4]));
     }
+    // As the table has them, not what was made of the last one.
+    for (index, region) in regions.iter().enumerate() {
+        facts.insert(format!("start{index}"), format!("{:#x}", region.start));
+    }
+    if let Some(last) = regions.iter().rfind(|region| region.len > 0) {
+        let wrapped = 1_u64.wrapping_sub(last.start);
+        facts.insert("wrapped".to_owned(), format!("{wrapped:#x}"));
+    }
+    let limit = programs.arch.address_limit - PAGE;
+    facts.insert("limit".to_owned(), format!("{limit:#x}"));
     for (name, value) in registers {
         facts.insert((*name).to_owned(), format!("{value:#x}"));
     }
@@ -338,12 +349,18 @@ fn registers(loaded: &Loaded<'_>, programs: &Programs) -> Result<Vec<u64>> {
     } = programs;
     let known = &loaded.file.arch.registers;
     let odd = |index| 0x0101_0101_0101_0100 * (index as u64 + 1) + 0x5a;
-    let mut registers: Vec<u64> = (0..known.names.len()).map(odd).collect();
-    registers[known.index(machine.stack)] = loaded.symbol_address("stack_end")?;
-    registers[known.index(machine.info)] = machine.memory.info;
+    let count = known.names.len() + machine.through.len();
+    let mut registers: Vec<u64> = (0..count).map(odd).collect();
+    let mut set = |name, value| registers[machine.register(known.names, name)] = value;
+    if let Some(stack) = machine.stack {
+        set(stack, loaded.symbol_address("stack_end")?);
+    }
+    if let Some(info) = machine.info {
+        set(info, machine.memory.info);
+    }
     // Into a region, as the purgatory wants it.
-    registers[known.index(known.parameters)] = machine.memory.parameters;
-    registers[known.index(known.entry)] = object::File::parse(&payload[..])?.entry();
+    set(machine.parameters, machine.memory.parameters);
+    set(known.entry, object::File::parse(&payload[..])?.entry());
     Ok(registers)
 }
 

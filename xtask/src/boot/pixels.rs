@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use purgatory_tests::cases::ScreenInfo;
 
 /// Eight glyphs in a row: six columns and eight lines each, and an empty line.
-const FONT: &str = include_str!("../../../purgatory/src/font.txt");
+const FONT: &str = include_str!("../../../purgatory/src/arch/font.txt");
 /// What they are; capitals are drawn as small letters.
 const SIGNS: &str = "#$%&'()*+,-./0123456789:;_`abcdefghijklmnopqrstuvwxyz";
 

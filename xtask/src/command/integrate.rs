@@ -8,8 +8,8 @@ use crate::{
     freestanding::{accept, blob as build, default_folder},
     host::{needs::FREESTANDING, options::Setup},
     tree::{
-        Tree,
-        integrate::{Outcome, PREBUILT, integrate, revert},
+        PREBUILT, Tree,
+        integrate::{Outcome, integrate, revert},
         property::Assumption,
     },
 };
@@ -71,7 +71,7 @@ fn blob(options: &Options, setup: &Setup) -> Result<Vec<u8>> {
         return accept(path);
     }
     setup.require(FREESTANDING)?;
-    let built = build(setup.arch, &setup.toolchain()?, &default_folder())?;
+    let built = build(setup.arch, &setup.toolchain()?, &default_folder(setup.arch))?;
     let path = built.relocatable;
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -13,7 +13,7 @@ use crate::host::failure::Failure;
 use crate::host::needs::{FREESTANDING, LINTERS};
 use crate::host::options::Setup;
 use crate::host::paths::{root, target_directory};
-use crate::host::toolchain::{cargo, find_clippy, find_std};
+use crate::host::toolchain::{cargo, check_for, find_clippy};
 
 /// A host of another architecture, for which xtask has to compile too.
 const OTHER_HOST: &str = "aarch64-unknown-linux-gnu";
@@ -47,14 +47,14 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
         ("clippy on the host", host),
         ("clippy on the bare target", bare),
     ];
-    match find_std(OTHER_HOST) {
-        Some((cargo, rustc)) => {
-            let mut other = Command::new(cargo);
-            other.current_dir(root()).env("RUSTC", rustc);
-            other.args(["check", "--quiet", "--locked", "--all-targets"]);
+    match check_for(OTHER_HOST) {
+        Some(mut other) => {
+            other.current_dir(root());
+            other.args(["--quiet", "--locked", "--all-targets"]);
             other.args(["--package", "xtask", "--package", "blob"]);
-            other.args(["--target", OTHER_HOST, "--target-dir"]);
-            other.arg(target_directory().join("other-host"));
+            other
+                .arg("--target-dir")
+                .arg(target_directory().join("other-host"));
             commands.push(("check for another host", other));
         }
         None => println!("SKIPPED: check for another host: no compiler has std for {OTHER_HOST}"),

@@ -26,7 +26,7 @@ use crate::host::tally::{Tally, in_parallel, print_line};
 use crate::host::toolchain::cargo;
 use crate::host::{process, progress};
 use crate::kernels::kernel::Kernel;
-use crate::kernels::matrix::{Scenario, count, prove};
+use crate::kernels::matrix::{Scenario, Through, count, prove};
 use crate::kernels::table::{KERNELS, USUAL};
 use crate::kernels::{busybox, is_possible};
 use crate::vm::run::Stuck;
@@ -219,7 +219,7 @@ fn shipped_bytes(programs: &Programs, tally: &mut Tally) {
 enum Outcome {
     Passed,
     Failed(String, anyhow::Error),
-    /// QEMU lacks what it needs.
+    /// QEMU lacks what it needs, or the machine what it is about.
     Skipped,
     /// Too many others hung.
     Left,
@@ -231,8 +231,11 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs, keep_going: bool) -> Tally 
     let hangs = AtomicUsize::new(0);
     let outcomes = in_parallel(boots, |boot| {
         let (started, name) = (Instant::now(), boot.name());
-        if boot.case.backend == lacks && !programs.is_complete {
-            println!("skip   0.0 s  {name} (this QEMU has no {lacks})");
+        let lacking = boot.case.backend == lacks && !programs.is_complete;
+        let lacking = lacking.then(|| format!("this QEMU has no {lacks}"));
+        let senseless = boot.senseless(programs.machine).map(str::to_owned);
+        if let Some(why) = lacking.or(senseless) {
+            println!("skip   0.0 s  {name} ({why})");
             return Outcome::Skipped;
         }
         if hangs.load(Ordering::Relaxed) >= HANGS && !keep_going {
@@ -270,11 +273,15 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs, keep_going: bool) -> Tally 
 
 /// Boots with every instruction's faults.
 fn fault_all(options: &Options, programs: &Programs, tally: &mut Tally) {
+    if !programs.machine.faults {
+        let arch = programs.arch.name;
+        return tally.skip(1, format!("faults: not on {arch} yet"));
+    }
     if !programs.is_complete {
         let lacks = programs.machine.best[1].name();
         return tally.skip(1, format!("faults: this QEMU has no {lacks}"));
     }
-    let built = freestanding::default_folder().join("purgatory.ro");
+    let built = freestanding::default_folder(programs.arch).join("purgatory.ro");
     let blob = options.blob.as_deref().unwrap_or(&built);
     let scenarios = options.faults.as_deref().unwrap_or_default();
     let outcome = freestanding::linked_beside(blob, &programs.blob)
@@ -298,7 +305,7 @@ fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
         if !is_possible() {
             let what =
                 format!("{name}, which comes through apt; see `cargo xtask linux --vmlinuz`");
-            tally.skip(scenario.tests().len(), what);
+            tally.skip(scenario.tests(Through::Image).len(), what);
             continue;
         }
         match Kernel::fetch(row, setup.arch) {
@@ -310,7 +317,7 @@ fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
         return;
     }
     let ours = ours(options.blob.as_deref(), setup).context("the blob for real kernels");
-    let records = ours.and_then(|ours| prove(setup.arch, &plan, &[ours], false));
+    let records = ours.and_then(|ours| prove(setup.arch, &plan, &[ours], false, Through::Image));
     match records {
         Ok(records) => *tally += count(&records),
         Err(error) => tally.test("real kernels", || Err(error)),

@@ -70,11 +70,16 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn has(&self, core: Core, arch: Arch) -> bool {
-        let library = self.sysroot.join("lib/rustlib");
-        match core {
-            Core::Prebuilt => has_library(&library.join(arch.target).join("lib"), "libcore-"),
-            Core::Source => library.join("src/rust/library/core/src/lib.rs").exists(),
+    /// Tells whether it has a library of its own, `core` or `std`, for a target.
+    fn has(&self, library: &str, origin: Core, target: &str) -> bool {
+        let folder = self.sysroot.join("lib/rustlib");
+        match origin {
+            Core::Prebuilt => {
+                has_library(&folder.join(target).join("lib"), &format!("lib{library}-"))
+            }
+            Core::Source => folder
+                .join(format!("src/rust/library/{library}/src/lib.rs"))
+                .exists(),
         }
     }
 
@@ -103,13 +108,23 @@ pub(crate) fn find_clippy(arch: Arch, wanted: Option<Core>) -> Result<(PathBuf, 
     Ok((compiler.clippy(), toolchain))
 }
 
-/// Finds a compiler that has `std` for a host: its cargo, and itself.
-pub(crate) fn find_std(target: &str) -> Option<(PathBuf, PathBuf)> {
-    let library = |compiler: &Compiler| compiler.sysroot.join("lib/rustlib").join(target);
-    let found = compilers()
-        .into_iter()
-        .find(|compiler| has_library(&library(compiler).join("lib"), "libstd-"));
-    found.map(|compiler| (compiler.cargo, compiler.rustc))
+/// Describes a `cargo check` for another host, with its `std`; `None` where no compiler
+/// has that, nor its source.
+pub(crate) fn check_for(target: &str) -> Option<Command> {
+    let compilers = compilers();
+    let found = |origin| {
+        let mut all = compilers.iter();
+        let compiler = all.find(|compiler| compiler.has("std", origin, target))?;
+        let mut command = Command::new(&compiler.cargo);
+        command.env("RUSTC", &compiler.rustc);
+        command.args(["check", "--target", target]);
+        if origin == Core::Source {
+            command.env("RUSTC_BOOTSTRAP", "1");
+            command.arg("-Zbuild-std=std,panic_abort");
+        }
+        Some(command)
+    };
+    found(Core::Prebuilt).or_else(|| found(Core::Source))
 }
 
 fn toolchain(
@@ -152,7 +167,9 @@ pub(crate) fn has_linker() -> Result<()> {
 fn choose(compilers: &[Compiler], arch: Arch, wanted: Option<Core>) -> Result<(Core, &Compiler)> {
     for core in [Core::Prebuilt, Core::Source] {
         if wanted.is_none_or(|wanted| wanted == core)
-            && let Some(compiler) = compilers.iter().find(|compiler| compiler.has(core, arch))
+            && let Some(compiler) = compilers
+                .iter()
+                .find(|compiler| compiler.has("core", core, arch.target))
         {
             return Ok((core, compiler));
         }

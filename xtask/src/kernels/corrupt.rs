@@ -172,7 +172,7 @@ impl Victim<'_> {
     }
 
     /// Counts the bits of the register image whose change our purgatory does not see:
-    /// those of rip and rsi that still lead into a region, and all others.
+    /// those of entry and parameters that still lead into a region, and all others.
     fn escapes(&self, debugger: &mut Debugger, regions: &[[u64; 2]]) -> Result<String> {
         let known = &self.loaded.file.arch.registers;
         let image = self.loaded.symbol_address(known.symbol)?;
@@ -189,14 +189,21 @@ impl Victim<'_> {
             };
             (0..64).filter(escapes).count()
         };
-        let (entry, parameters) = (kept(known.entry, false), kept(known.parameters, true));
-        let others = 64 * (known.names.len() - 2);
+        let looked_at = [(known.entry, false)].into_iter();
+        let looked_at = looked_at.chain(known.parameters.map(|name| (name, true)));
+        let counts: Vec<_> = looked_at
+            .map(|(name, or_zero)| (name, kept(name, or_zero)))
+            .collect();
+        let others = 64 * (known.names.len() - counts.len());
+        let total: usize = counts.iter().map(|(_, count)| count).sum();
+        let each = counts
+            .iter()
+            .map(|(name, count)| format!("{name} {count}, "));
         Ok(format!(
-            "of {} flips {} escape: {} {entry}, {} {parameters}, the others {others}",
+            "of {} flips {} escape: {}the others {others}",
             64 * known.names.len(),
-            entry + parameters + others,
-            known.entry,
-            known.parameters
+            total + others,
+            each.collect::<String>()
         ))
     }
 
@@ -243,7 +250,7 @@ impl Victim<'_> {
     /// The guest maps all memory one to one by then; before that, its own kernel
     /// runs at addresses where there is no physical memory to read.
     fn rest(&self, debugger: &mut Debugger, pc: u64) -> Option<u64> {
-        let code = debugger.read(pc.checked_sub(1)?, 3).ok()?;
+        let code = debugger.read(pc.checked_sub(4)?, 6).ok()?;
         (self.machine.is_at_rest)(code.try_into().ok()?).then_some(pc)
     }
 

@@ -83,7 +83,7 @@ impl Node {
             start: self.base,
             len: Uart::SPAN,
         };
-        let usable = self.fits && !self.off && self.base != 0 && !memory::is_taken(&registers);
+        let usable = self.fits && !self.off && self.base != 0 && memory::is_free(registers);
         usable.then_some(Uart {
             bus,
             base: self.base,

@@ -4,10 +4,7 @@ use super::{
     io::{self, outb},
     machine,
 };
-use crate::{
-    abi::Config,
-    screen::Screen,
-};
+use crate::{abi::Config, arch::screen::Screen};
 
 /// VGA's text, and the linear frame buffer.
 static SCREENS: [Screen; 2] = [const { Screen::new() }; 2];

@@ -1,5 +1,6 @@
 //! The architectures: a row each, with everything about them that bytes can tell.
 
+mod riscv64;
 mod x86_64;
 
 use std::fmt;
@@ -12,11 +13,13 @@ use object::{Endianness, elf};
 pub enum Arch {
     /// 64-bit x86.
     X86_64,
+    /// 64-bit RISC-V.
+    Riscv64,
 }
 
 impl Arch {
     /// All of them; the first is meant where none is named.
-    pub const ALL: [Self; 1] = [Self::X86_64];
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Riscv64];
 
     /// Name of the linked program, beside the file for the kernel.
     #[must_use]
@@ -38,6 +41,7 @@ impl Deref for Arch {
     fn deref(&self) -> &Facts {
         match self {
             Self::X86_64 => &x86_64::FACTS,
+            Self::Riscv64 => &riscv64::FACTS,
         }
     }
 }
@@ -61,8 +65,15 @@ pub struct Facts {
     pub machine: elf::Machine,
     /// The order of bytes in all of them.
     pub endianness: Endianness,
+    /// No memory lies at or above this physical address.
+    pub address_limit: u64,
+    /// What the address of the entry is a multiple of.
+    pub entry_alignment: u64,
     /// What its loader looks up by name; without a size it is only an address.
     pub symbols: &'static [(&'static str, Option<u64>)],
+    /// Bytes of the stock blob in Debian's kernels, by their series: the room that a
+    /// blob has which is written over it.
+    pub slots: &'static [(&'static str, usize)],
     /// What the next kernel finds in its registers.
     pub registers: Registers,
     /// What its loader relocates.
@@ -82,8 +93,8 @@ pub struct Registers {
     pub names: &'static [&'static str],
     /// The one that holds where the next kernel is entered.
     pub entry: &'static str,
-    /// The one that holds what it is handed.
-    pub parameters: &'static str,
+    /// The one that holds what it is handed, if the image does.
+    pub parameters: Option<&'static str>,
 }
 
 impl Registers {

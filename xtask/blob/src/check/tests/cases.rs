@@ -21,7 +21,7 @@ pub(super) struct Case {
     pub(super) says: &'static str,
 }
 
-const FILE: &str = "relocatable ELF64 for x86-64";
+const FILE: &str = "relocatable ELF64 for a known machine";
 const BOUNDS: &str = "everything inside the file";
 const LOADS: &str = "loads at every address";
 const ENTRY: &str = "both entry rules reach purgatory_start";

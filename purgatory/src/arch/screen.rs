@@ -1,9 +1,10 @@
 //! Text on a screen, from the top, and from the top again: characters that the device
 //! draws itself, or such that are drawn here on a linear frame buffer.
 
+use super::machine;
 use crate::{
     abi::{Exported, Region},
-    arch, memory,
+    memory,
 };
 
 /// A screen in use. Each value is a cell: a copy of all of it costs more than what is
@@ -129,8 +130,8 @@ impl Screen {
         let mut line = self.start.read().wrapping_add(self.next.read().into());
         let scale = self.scale.read();
         if scale == 0 {
-            arch::fill(line, byte.into(), 1);
-            return arch::fill(line.wrapping_add(1), LIGHT_GREY, 1);
+            machine::fill(line, byte.into(), 1);
+            return machine::fill(line.wrapping_add(1), LIGHT_GREY, 1);
         }
         let run = self.run.read();
         let mut glyph = glyph(byte);
@@ -139,7 +140,7 @@ impl Screen {
                 let mut at = line;
                 let mut row = glyph & 0x1f;
                 for _ in 0..COLUMNS {
-                    arch::fill(at, if row & 1 == 0 { 0 } else { u32::MAX }, run);
+                    machine::fill(at, if row & 1 == 0 { 0 } else { u32::MAX }, run);
                     at = at.wrapping_add(run.into());
                     row >>= 1;
                 }
