@@ -6,10 +6,7 @@
 //! is no ECC here. A zone is taken over as the kernel itself does with a dump's: it is
 //! empty, or another dump is in it. Anything else is left as it is.
 
-use crate::{
-    abi::Region,
-    arch, memory,
-};
+use crate::{abi::Region, arch, memory};
 
 /// A zone, by what was configured.
 #[derive(Clone, Copy)]

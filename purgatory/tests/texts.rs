@@ -9,7 +9,10 @@ fn the_readme_has_every_text() {
     let (_, chapter) = README.split_once("## What it says\n").unwrap();
     let known: Vec<&str> = chapter.split('`').skip(1).step_by(2).collect();
     for text in TEXTS {
-        let mut shown = text.trim_end_matches('\n').trim_start_matches("\n  ").to_owned();
+        let mut shown = text
+            .trim_end_matches('\n')
+            .trim_start_matches("\n  ")
+            .to_owned();
         for place in ["%w%w%w%w", "0x%x", "%u", "%s", "%w"] {
             shown = shown.replace(place, "…");
         }

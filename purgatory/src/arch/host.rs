@@ -122,7 +122,10 @@ pub(crate) fn write(address: u64, value: u32) {
 /// Fills memory.
 pub(crate) fn fill(address: u64, word: u32, count: u32) {
     let bytes = word.to_le_bytes().into_iter().cycle();
-    for (at, byte) in (address..).zip(bytes).take(usize::try_from(count).unwrap_or_default()) {
+    for (at, byte) in (address..)
+        .zip(bytes)
+        .take(usize::try_from(count).unwrap_or_default())
+    {
         // SAFETY: as above.
         unsafe { pointer::<u8>(at).write(byte) }
     }

@@ -32,10 +32,10 @@
 #[cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
 mod constants;
 mod portable;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod screen;
 #[cfg(target_arch = "riscv64")]
 pub mod riscv64;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod screen;
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
 

@@ -64,7 +64,14 @@ impl Screen {
     /// Takes a screen into use and clears it; false if it makes no sense. `pixel` is how
     /// many bytes one has, or a character of a screen that is too low to draw any.
     #[inline(never)]
-    pub(crate) fn open(&self, start: u64, columns: u32, lines: u32, stride: u32, pixel: u32) -> bool {
+    pub(crate) fn open(
+        &self,
+        start: u64,
+        columns: u32,
+        lines: u32,
+        stride: u32,
+        pixel: u32,
+    ) -> bool {
         // A division by `LEAST`, where it matters.
         let scale = lines.wrapping_mul(7) >> 11;
         let (mut width, mut height, mut run) = (pixel, stride, pixel);
@@ -86,7 +93,10 @@ impl Screen {
         if width.wrapping_sub(1) >= line
             || line > stride
             || size > Self::LARGEST
-            || !memory::is_free(Region { start, len: size.into() })
+            || !memory::is_free(Region {
+                start,
+                len: size.into(),
+            })
         {
             return false;
         }

@@ -90,7 +90,10 @@ impl fmt::Display for Words<'_> {
         };
         writeln!(formatter, "  consoles    {consoles}")?;
         if flags & Config::CONSOLE_RAMOOPS != 0 {
-            let (zone, size) = (get!(config, Config.ramoops), get!(config, Config.ramoops_size));
+            let (zone, size) = (
+                get!(config, Config.ramoops),
+                get!(config, Config.ramoops_size),
+            );
             writeln!(formatter, "  ramoops     {size:#x} bytes at {zone:#x}")?;
         }
         if flags & (Config::CONSOLE_PORT | Config::CONSOLE_MMIO) != 0 {

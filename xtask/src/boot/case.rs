@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     pub(crate) entry: u64,
     /// Physical address of `purgatory_status`.
     pub(crate) status: u64,
+    /// Physical address of `stack_end`.
+    pub(crate) stack_end: u64,
     /// Address of `purgatory_config`.
     pub(crate) config: u64,
     /// Address of `purgatory_verify`.
@@ -213,6 +215,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     let prepared = Prepared {
         entry: loaded.entry,
         status: loaded.symbol_address("purgatory_status")? - virt + phys,
+        stack_end: loaded.symbol_address("stack_end")? - virt + phys,
         config: loaded.symbol_address("purgatory_config")?,
         verify,
         answer,

@@ -12,8 +12,8 @@ use purgatory_tests::plan::exit;
 
 use super::case::{GARBAGE, Prepared};
 use super::golden::Facts;
-use super::trace::Trace;
 use super::space::page_up;
+use super::trace::Trace;
 use super::{Observed, golden, pixels};
 use crate::machine::Machine;
 use crate::vm::ram::Ram;
@@ -65,6 +65,7 @@ impl Judge<'_> {
         }
         self.divisor()?;
         self.voices()?;
+        self.root()?;
         if self.case.says.contains("{ms}") {
             pace(&self.said(self.machine.debug_address))?;
         }
@@ -224,6 +225,25 @@ impl Judge<'_> {
         self.zone(heard)
     }
 
+    /// Holds a good path that is not to speak to the page tables that it found, and what
+    /// is drawn to others.
+    fn root(&self) -> Result<()> {
+        let Self { case, machine, .. } = self;
+        let root: [u8; PAGE as usize] = self.ram.read(self.prepared.stack_end)?;
+        let is_used = root.iter().any(|byte| *byte != 0);
+        let is_quiet = case.expect == Expect::Boots && case.says.is_empty();
+        let is_drawn = case.screen.is_some() && !is_quiet;
+        ensure!(
+            !(machine.has_root && is_used && is_quiet),
+            "it made page tables of its own"
+        );
+        ensure!(
+            !machine.has_root || is_used || !is_drawn,
+            "it drew without page tables of its own"
+        );
+        Ok(())
+    }
+
     /// Compares what was drawn, which knows no capitals.
     fn pixels(&self, heard: &[Console]) -> Result<()> {
         let (Some(info), bytes) = (&self.case.screen, &self.observed.pixels) else {
@@ -251,12 +271,8 @@ impl Judge<'_> {
         }
         let untouched = if info.base == at { GARBAGE } else { 0 };
         let said = pixels::read(info, bytes, untouched)?;
-        golden::compare(
-            &self.case.says.to_lowercase(),
-            &self.prepared.facts,
-            &said,
-        )
-        .context("in the frame buffer")
+        golden::compare(&self.case.says.to_lowercase(), &self.prepared.facts, &said)
+            .context("in the frame buffer")
     }
 
     /// Compares the zone of ramoops, header and all.
@@ -274,7 +290,12 @@ impl Judge<'_> {
             );
             return Ok(());
         }
-        let word = |at: usize| zone[at..at + 4].iter().rev().fold(0, |word, byte| word << 8 | usize::from(*byte));
+        let word = |at: usize| {
+            zone[at..at + 4]
+                .iter()
+                .rev()
+                .fold(0, |word, byte| word << 8 | usize::from(*byte))
+        };
         let room = self.config().ramoops.len as usize - 12;
         ensure!(
             zone[..4] == *b"DBGC" && word(4) == 0 && word(8) <= room,
@@ -291,7 +312,9 @@ impl Judge<'_> {
         // What is heard there only when all is well.
         let said = match self.case.expect {
             Expect::Boots => said,
-            _ => said.strip_prefix("purgatory: verifying\n").unwrap_or_default(),
+            _ => said
+                .strip_prefix("purgatory: verifying\n")
+                .unwrap_or_default(),
         };
         golden::compare(self.case.says, &self.prepared.facts, said).context("in the zone")
     }

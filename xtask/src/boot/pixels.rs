@@ -37,8 +37,8 @@ pub(super) fn read(info: &ScreenInfo, bytes: &[u8], untouched: u8) -> Result<Str
             let mut glyph = Vec::new();
             for y in 0..LINES {
                 for x in 0..COLUMNS {
-                    let at = (row * LINES + y) * scale * stride
-                        + (column * COLUMNS + x) * scale * pixel;
+                    let at =
+                        (row * LINES + y) * scale * stride + (column * COLUMNS + x) * scale * pixel;
                     glyph.push(lit(&bytes[at..], stride, scale, scale * pixel)?);
                 }
             }
@@ -57,7 +57,10 @@ pub(super) fn read(info: &ScreenInfo, bytes: &[u8], untouched: u8) -> Result<Str
 
 /// Tells whether so many bytes of so many lines are white, or all are black.
 fn lit(bytes: &[u8], stride: usize, lines: usize, run: usize) -> Result<bool> {
-    let mut all = bytes.chunks(stride).take(lines).flat_map(|line| &line[..run]);
+    let mut all = bytes
+        .chunks(stride)
+        .take(lines)
+        .flat_map(|line| &line[..run]);
     let first = *all.next().context("an empty pixel")?;
     ensure!(
         matches!(first, 0 | 0xff) && all.all(|byte| *byte == first),
@@ -76,7 +79,9 @@ fn glyphs() -> BTreeMap<Vec<bool>, char> {
             line.as_bytes().get(left + x) == Some(&b'#')
         };
         let bits = (0..LINES).flat_map(|y| (0..COLUMNS).map(move |x| (y, x)));
-        glyphs.entry(bits.map(|(y, x)| is_set(y, x)).collect()).or_insert(sign);
+        glyphs
+            .entry(bits.map(|(y, x)| is_set(y, x)).collect())
+            .or_insert(sign);
     }
     glyphs
 }

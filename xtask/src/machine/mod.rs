@@ -71,6 +71,8 @@ pub(crate) struct Machine {
     pub(crate) memory: MemoryMap,
     /// Through which address the purgatory reaches device memory.
     pub(crate) window: fn(u64) -> u64,
+    /// Whether a root of page tables for that lies where its stack ends.
+    pub(crate) has_root: bool,
     /// What boot parameters begin with, if the purgatory reads them.
     pub(crate) tree: Option<fn() -> Vec<u8>>,
     /// The device that both kernels speak through, its address, and another one that they

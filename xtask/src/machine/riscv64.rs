@@ -69,6 +69,7 @@ pub(super) static MACHINE: Machine = Machine {
     payload: ("payload_start", PAYLOAD),
     memory: MEMORY,
     window: |address| address,
+    has_root: false,
     tree: Some(tree),
     talk: || "virtconsole".to_owned(),
     talk_address: TALK,

@@ -60,6 +60,7 @@ pub(super) static MACHINE: Machine = Machine {
     payload: ("payload_start", PAYLOAD),
     memory: MEMORY,
     window: |address| 0_u64.wrapping_sub(6 * MIB) | address & (2 * MIB - 1),
+    has_root: true,
     tree: None,
     talk: || format!("isa-debugcon,iobase={TALK_PORT:#x}"),
     talk_address: TALK_PORT as u64,

@@ -30,22 +30,38 @@ pub(crate) fn show(console: u32, byte: u8) {
 
 fn screen(console: u32) -> &'static Screen {
     let [text, pixels] = &SCREENS;
-    if console == Config::CONSOLE_VGA { text } else { pixels }
+    if console == Config::CONSOLE_VGA {
+        text
+    } else {
+        pixels
+    }
 }
 
 /// Takes the frame buffer into use that the boot parameters describe: `struct
 /// screen_info` (`uapi/linux/screen_info.h`), their first 64 bytes.
 fn frame_buffer() -> bool {
     let info = io::copy(machine::handoff().argument);
-    let [_, _, _, _, _, _, _, kind, _, width, height, depth, rest @ ..] = info;
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        kind,
+        _,
+        width,
+        height,
+        depth,
+        rest @ ..,
+    ] = info;
     let [base, base1, _, _, _, _, stride, ..] = rest;
     let [.., upper, upper1, _] = info;
     let [_, kind] = kind.to_le_bytes();
     // Firmware that knows no upper half leaves it 0.
-    let base = u64::from(upper1) << 48
-        | u64::from(upper) << 32
-        | u64::from(base1) << 16
-        | u64::from(base);
+    let base =
+        u64::from(upper1) << 48 | u64::from(upper) << 32 | u64::from(base1) << 16 | u64::from(base);
     // VESA's, set up by the BIOS; EFI's.
     matches!(kind, 0x23 | 0x70)
         && u32::from(height) >= Screen::LEAST

@@ -101,9 +101,8 @@ pub(super) fn install() {
     let tss = address(&raw const TABLES.tss.head);
     code.write(CODE);
     data.write(DATA);
-    task_low.write(
-        TSS | (TASK_STATE_SIZE - 1) | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56,
-    );
+    task_low
+        .write(TSS | (TASK_STATE_SIZE - 1) | (tss & 0x00ff_ffff) << 16 | (tss >> 24 & 0xff) << 56);
     task_high.write(tss >> 32);
     // All stubs lie in one page, so only the lowest part of a gate changes.
     let stub = address(&raw const x86_exception_stubs);

@@ -181,7 +181,10 @@ fn how_far_it_came_is_told() {
     let told = explained(&verified, None, None);
     assert!(told.contains("whether it was entered"), "{told}");
     let told = explained(&format!("{verified}, entering 0x1000\n"), None, None);
-    assert!(told.contains("entered at 0x1000: what came after"), "{told}");
+    assert!(
+        told.contains("entered at 0x1000: what came after"),
+        "{told}"
+    );
     let refused = format!("{begun}purgatory: refused: sha256 mismatch\n");
     let told = explained(&refused, None, None);
     assert!(!told.contains("nobody heard"), "{told}");

@@ -28,14 +28,21 @@ fn firsts() -> Vec<String> {
     let bad: Vec<_> = texts().filter(|text| text.ends_with("memory: ")).collect();
     let reasons = texts().flat_map(|text| {
         let whole = text.starts_with("purgatory: refused: its");
-        let plain = ["sha256 mismatch", "region table"].iter().any(|begin| text.starts_with(begin));
+        let plain = ["sha256 mismatch", "region table"]
+            .iter()
+            .any(|begin| text.starts_with(begin));
         let astray = text.ends_with(" is in no region");
-        let flaw = ["it ", "start +"].iter().any(|begin| text.starts_with(begin));
+        let flaw = ["it ", "start +"]
+            .iter()
+            .any(|begin| text.starts_with(begin));
         let refused = |reason: &str| format!("purgatory: refused: {reason}");
         match () {
             () if whole => vec![text.to_owned()],
             () if plain || astray => vec![refused(text)],
-            () if flaw => bad.iter().map(|bad| refused(&format!("{bad}{text}"))).collect(),
+            () if flaw => bad
+                .iter()
+                .map(|bad| refused(&format!("{bad}{text}")))
+                .collect(),
             () => Vec::new(),
         }
     });
@@ -69,8 +76,12 @@ const fn digit(letter: char) -> Option<char> {
 
 /// Leaves letters of which none looks like another one, and no number.
 fn folded(line: &str) -> Vec<u8> {
-    let words = line.split_whitespace().filter(|word| !word.contains('%') && value(word).is_none());
-    let letters = words.flat_map(str::chars).filter(|letter| letter.is_alphanumeric());
+    let words = line
+        .split_whitespace()
+        .filter(|word| !word.contains('%') && value(word).is_none());
+    let letters = words
+        .flat_map(str::chars)
+        .filter(|letter| letter.is_alphanumeric());
     letters
         .map(|letter| match letter.to_ascii_lowercase() {
             '0' => b'o',
@@ -110,7 +121,10 @@ mod tests {
             ("PURGATORY; REFUSED; SHAZ56 MISMATCH", "sha256 mismatch"),
             ("purgatorg: refuscd: sha2S6 misrnatch", "sha256 mismatch"),
             ("purgatory:refused:reglon tab1e wiped", "region table wiped"),
-            ("purqatory. refused. its own c0de is darnaged", "its own code is damaged"),
+            (
+                "purqatory. refused. its own c0de is darnaged",
+                "its own code is damaged",
+            ),
             (
                 "purgatory refused the next kernels entry 0xl00000 is in no region",
                 "the next kernel's entry 0x100000 is in no region",
@@ -121,7 +135,11 @@ mod tests {
             ),
         ];
         for (typed, said) in cases {
-            assert_eq!(mended(typed), Some(format!("purgatory: refused: {said}\n")), "{typed}");
+            assert_eq!(
+                mended(typed),
+                Some(format!("purgatory: refused: {said}\n")),
+                "{typed}"
+            );
         }
         for other in [
             "",

@@ -177,7 +177,10 @@ impl Stage<'_> {
                 let vector = boot.then.unwrap_or(boot.vector);
                 let begin = format!("purgatory: exception {vector} ");
                 ensure!(
-                    heard.iter().flat_map(|said| said.lines()).any(|line| line.starts_with(&begin)),
+                    heard
+                        .iter()
+                        .flat_map(|said| said.lines())
+                        .any(|line| line.starts_with(&begin)),
                     "no console carries a report of it"
                 );
                 Ok(())

@@ -141,7 +141,11 @@ pub(super) const CASES: &[Case] = &[
         uart: Some(0),
         ..memory("console-memory-stuck-at-0", UART_PAGE, &[Console::Debug])
     },
-    memory("console-memory-of-nothing", MEMORY.unmapped, &[Console::Debug]),
+    memory(
+        "console-memory-of-nothing",
+        MEMORY.unmapped,
+        &[Console::Debug],
+    ),
     // The I/O APIC, which is never ready: no kernel's kexec map has device memory.
     memory(
         "console-memory-of-another-device",

@@ -85,7 +85,11 @@ pub(super) const CASES: &[Case] = &[
         ..INTACT
     },
     left("ramoops-foreign", ZONE, b"DBGC\0\0\0\0\x08\0\0\0console\n"),
-    left("ramoops-damaged", ZONE, b"DBGC\0\0\0\0\xf5\x0f\0\0====0.0\n"),
+    left(
+        "ramoops-damaged",
+        ZONE,
+        b"DBGC\0\0\0\0\xf5\x0f\0\0====0.0\n",
+    ),
     left("ramoops-without-signature", ZONE, b"ABGC\0\0\0\0\0\0\0\0"),
     left(
         "ramoops-in-a-region",

@@ -4,6 +4,7 @@ use super::exceptions::UNDEFINED;
 use crate::{
     arch::x86_64::{DEFAULTS, FIVE_LEVELS, MEMORY},
     cases::{Case, Config, Console, Damage, Expect, INTACT, MISMATCH, ScreenInfo, Verdict},
+    plan::Range,
 };
 
 /// EFI's, in RAM, where every byte that is written can be seen.
@@ -15,6 +16,15 @@ const SCREEN: ScreenInfo = ScreenInfo {
     stride: 4096,
     depth: 32,
 };
+
+/// All but an 8250 in memory.
+const ALL: &[Console] = &[
+    Console::Ports,
+    Console::Debug,
+    Console::Screen,
+    Console::Framebuffer,
+    Console::Ramoops,
+];
 
 /// A refusal, drawn.
 const fn drawn(name: &'static str, screen: ScreenInfo) -> Case {
@@ -85,6 +95,31 @@ pub(super) const CASES: &[Case] = &[
         screen: Some(SCREEN),
         ..UNDEFINED
     },
+    Case {
+        name: "quiet-beside-screen-and-zone",
+        every_state: true,
+        screen: Some(SCREEN),
+        zone: Some(b"DBGC\0\0\0\0\0\0\0\0"),
+        heard: Some(&[]),
+        ..INTACT
+    },
+    Case {
+        devices: &["-vga", "std"],
+        screen: Some(SCREEN),
+        zone: Some(b"DBGC\0\0\0\0\0\0\0\0"),
+        flags: FIVE_LEVELS,
+        cpu: "max,la57=on",
+        config: Some(Config {
+            consoles: ALL,
+            ramoops: Range {
+                start: MEMORY.zone,
+                len: 4096,
+            },
+            ..DEFAULTS
+        }),
+        heard: Some(ALL),
+        ..drawn("framebuffer-and-all-others", SCREEN)
+    },
     // What a good image starts draws itself, even where the purgatory is verbose.
     Case {
         name: "framebuffer-left-to-the-next-kernel",
@@ -112,9 +147,21 @@ pub(super) const CASES: &[Case] = &[
             ..SCREEN
         },
     ),
-    a_lie("framebuffer-without-width", ScreenInfo { width: 0, ..SCREEN }),
-    a_lie("framebuffer-without-lines", ScreenInfo { height: 0, ..SCREEN }),
-    a_lie("framebuffer-without-depth", ScreenInfo { depth: 0, ..SCREEN }),
+    a_lie(
+        "framebuffer-without-width",
+        ScreenInfo { width: 0, ..SCREEN },
+    ),
+    a_lie(
+        "framebuffer-without-lines",
+        ScreenInfo {
+            height: 0,
+            ..SCREEN
+        },
+    ),
+    a_lie(
+        "framebuffer-without-depth",
+        ScreenInfo { depth: 0, ..SCREEN },
+    ),
     a_lie(
         "framebuffer-with-short-stride",
         ScreenInfo {
@@ -122,7 +169,10 @@ pub(super) const CASES: &[Case] = &[
             ..SCREEN
         },
     ),
-    a_lie("framebuffer-of-a-text-screen", ScreenInfo { kind: 1, ..SCREEN }),
+    a_lie(
+        "framebuffer-of-a-text-screen",
+        ScreenInfo { kind: 1, ..SCREEN },
+    ),
     // Its boot parameters are nowhere.
     Case {
         damage: Damage::Register("rsi", 38),
