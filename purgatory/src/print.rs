@@ -111,13 +111,14 @@ pub(crate) fn number(value: u64, base: NonZero<u64>, least: u32) {
 #[inline(never)]
 pub(crate) fn backend(number: u32) -> u64 {
     let place = BACKENDS.iter().position(|known| known.number() == number);
-    wide(NAMES.wrapping_add(place.unwrap_or(BACKENDS.len() - 1)))
+    wide(place.map_or(PORTABLE, |place| NAMES.wrapping_add(place)))
 }
 
 /// Returns the name of an exception.
 pub(crate) fn cause(number: u64) -> u64 {
-    const NAMES: u64 = wide(CAUSES_AT);
-    NAMES.wrapping_add(number.min(wide(CAUSES.len() - 1)))
+    const FIRST: u64 = wide(CAUSES_AT);
+    const LAST: u64 = wide(REGISTERS_AT - 1);
+    FIRST.saturating_add(number).min(LAST)
 }
 
 /// Returns the name of the register at this place of a frame.
@@ -128,6 +129,8 @@ pub(crate) fn register(place: usize) -> u64 {
 /// The entries behind the texts and the words: names.
 const NAMES: usize = TEXTS.len() + WORDS.len();
 const CAUSES_AT: usize = NAMES + BACKENDS.len();
+/// It comes last (below).
+const PORTABLE: usize = CAUSES_AT - 1;
 const REGISTERS_AT: usize = CAUSES_AT + CAUSES.len();
 const ENTRIES: usize = REGISTERS_AT + REGISTERS.len();
 

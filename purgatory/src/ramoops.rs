@@ -17,7 +17,7 @@ pub(crate) struct Zone {
     pub(crate) size: u32,
 }
 
-/// `PERSISTENT_RAM_SIG`, of the kinds that have nothing XORed into it.
+/// `PERSISTENT_RAM_SIG`, of the kinds that mix nothing into it.
 const SIGNATURE: u32 = u32::from_le_bytes(*b"DBGC");
 /// How the record of a dump begins.
 const DUMP: u32 = u32::from_le_bytes(*b"====");
