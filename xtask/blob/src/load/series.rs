@@ -1,6 +1,8 @@
-//! The kernels whose loaders are known.
+//! The kernels whose loaders are known, and kexec-tools.
 
 use std::fmt;
+
+use super::kexec_tools::{self, Tool};
 
 /// A kernel series: its name, and what its loader does otherwise than the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Series {
     /// Bytes of the stock blob in Debian's image: the room that a blob has
     /// which is written over it.
     pub slot: Option<usize>,
+    /// No kernel, but a tool that loads from user space.
+    pub tool: Option<&'static Tool>,
 }
 
 impl Series {
@@ -38,7 +42,14 @@ impl Series {
         ..Self::row("7.3", None)
     };
 
-    /// Every series, oldest first.
+    /// kexec-tools, for `kexec_load(2)`.
+    pub const KEXEC_TOOLS: Self = Self {
+        entry_by_symbol: false,
+        tool: Some(&kexec_tools::X86_64),
+        ..Self::row("kexec-tools", None)
+    };
+
+    /// Every series of the kernel, oldest first.
     pub const ALL: [Self; 5] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::V7_2, Self::V7_3];
 
     const fn row(name: &'static str, slot: Option<usize>) -> Self {
@@ -47,6 +58,7 @@ impl Series {
             entry_by_symbol: true,
             dirty_nobits: false,
             slot,
+            tool: None,
         }
     }
 }

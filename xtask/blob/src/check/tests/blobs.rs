@@ -4,7 +4,7 @@ use object::LittleEndian as LE;
 use object::elf::{FileHeader64, Rela64, SHN_ABS, SectionHeader64, SectionType, Sym64};
 use object::pod;
 
-use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
+use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, TOOL, assemble, compile};
 use crate::load::File;
 
 /// The green blob with one change in its source.
@@ -43,6 +43,17 @@ pub(super) fn foreign(from: &str, to: &str) -> Vec<u8> {
     let source = GREEN.replace("purgatory_config", "configuration");
     assert!(source.contains(from), "{from}");
     assemble(&source.replace(from, to))
+}
+
+/// The tool's blob with one change in its source.
+pub(super) fn tool(from: &str, to: &str) -> Vec<u8> {
+    assert!(TOOL.contains(from), "{from}");
+    assemble(&TOOL.replace(from, to))
+}
+
+/// The tool's blob with one change in a section's header.
+pub(super) fn tool_section(name: &str, edit: fn(&mut SectionHeader64<LE>)) -> Vec<u8> {
+    section_in(assemble(TOOL), name, edit)
 }
 
 pub(super) fn with_flags(flags: &[&str]) -> Vec<u8> {
@@ -104,6 +115,12 @@ pub(super) fn patched(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
     blob
 }
 
+pub(super) fn patched_tool(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
+    let mut blob = assemble(TOOL);
+    patch(&mut blob);
+    blob
+}
+
 pub(super) fn patched_foreign(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
     let mut blob = foreign("purgatory_start", "purgatory_start");
     patch(&mut blob);
@@ -134,8 +151,12 @@ pub(super) fn relinked(link: fn(&mut SectionHeader64<LE>, u32), name: &str) -> V
 }
 
 pub(super) fn with_relocation(edit: fn(&mut Rela64<LE>)) -> Vec<u8> {
-    let mut blob = relocated();
-    let start = section(&blob, ".rela.purgatory").1;
+    relocation_in(relocated(), ".rela.purgatory", edit)
+}
+
+/// A blob with a change in the first relocation of a section.
+pub(super) fn relocation_in(mut blob: Vec<u8>, name: &str, edit: fn(&mut Rela64<LE>)) -> Vec<u8> {
+    let start = section(&blob, name).1;
     edit(pod::from_bytes_mut(&mut blob[start..]).unwrap().0);
     blob
 }
