@@ -12,9 +12,16 @@ use iced_x86::{Mnemonic, OpAccess, OpKind, Register};
 use crate::arch::{Deepest, Part};
 use crate::symbols::Code;
 
-/// Calls within calls, and how often one function may be among them.
+/// Calls within calls, and how often a function without a bound may be among them: a
+/// guard within a guard is no recursion.
 const NESTED: usize = 64;
 const AGAIN: usize = 4;
+
+/// Functions that call themselves, and how often at most.
+const BOUNDS: [(&str, usize); 1] = [
+    // A call a digit: 64 bits have 20.
+    ("purgatory::print::number", 20),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Value {
@@ -47,21 +54,22 @@ struct Summary {
 struct Walk<'a> {
     bytes: &'a [u8],
     code: HashMap<u64, Instruction>,
-    /// A function that is taken to do nothing.
-    without: Option<u64>,
+    /// How often functions call themselves; 0 is one that is taken to do nothing.
+    bounds: Vec<(u64, usize)>,
     known: HashMap<Key, Summary>,
     info: InstructionInfoFactory,
     calls: Vec<u64>,
 }
 
-/// Finds the deepest stack of what begins at `entry` of a blob, whose code is the first
-/// `len` bytes of it; `without` is not entered.
-fn deepest(bytes: &[u8], len: usize, entry: u64, without: Option<u64>) -> Result<Deepest, String> {
-    let code = Decoder::with_ip(64, &bytes[..len], 0, DecoderOptions::NONE);
+/// Finds the deepest stack of what begins at `entry` of a blob; `without` is not entered.
+fn deepest(code: &Code<'_>, entry: u64, without: Option<u64>) -> Result<Deepest, String> {
+    let bound = |&(name, bound): &(&str, usize)| Some((code.find(name)?, bound));
+    let bounds = BOUNDS.iter().filter_map(bound);
+    let decoder = Decoder::with_ip(64, code.bytes, 0, DecoderOptions::NONE);
     let mut walk = Walk {
-        bytes,
-        code: code.into_iter().map(|one| (one.ip(), one)).collect(),
-        without,
+        bytes: code.section,
+        code: decoder.into_iter().map(|one| (one.ip(), one)).collect(),
+        bounds: bounds.chain(without.map(|entry| (entry, 0))).collect(),
         known: HashMap::new(),
         info: InstructionInfoFactory::new(),
         calls: Vec::new(),
@@ -75,7 +83,9 @@ fn deepest(bytes: &[u8], len: usize, entry: u64, without: Option<u64>) -> Result
 
 impl Walk<'_> {
     fn function(&mut self, entry: u64, state: State) -> Result<Summary, String> {
-        if self.without == Some(entry) {
+        let again = self.calls.iter().filter(|call| **call == entry).count();
+        let bound = self.bounds.iter().find(|(function, _)| *function == entry);
+        if bound.is_some_and(|(_, bound)| again >= *bound) {
             return Ok(Summary {
                 lowest: 0,
                 path: Vec::new(),
@@ -86,8 +96,7 @@ impl Walk<'_> {
         if let Some(summary) = self.known.get(&key) {
             return Ok(summary.clone());
         }
-        let again = self.calls.iter().filter(|call| **call == entry).count();
-        if again > AGAIN || self.calls.len() > NESTED {
+        if (bound.is_none() && again > AGAIN) || self.calls.len() > NESTED {
             return Err(format!("{entry:#x} calls itself, without a bound"));
         }
         self.calls.push(entry);
@@ -143,6 +152,10 @@ impl Walk<'_> {
                     _ if one.is_ip_rel_memory_operand() => {}
                     _ => return Err(unknown()),
                 },
+                // Of the hypervisor.
+                FlowControl::Call if one.op0_kind() != OpKind::NearBranch64 => {
+                    left.push((next, after));
+                }
                 FlowControl::Call | FlowControl::IndirectCall => {
                     let target = match one.flow_control() {
                         FlowControl::Call => one.near_branch_target(),
@@ -153,7 +166,7 @@ impl Walk<'_> {
                     };
                     after.rsp -= 8;
                     after.slots.remove(&after.rsp);
-                    let inner = self.function(target, after.clone())?;
+                    let inner = self.function(target, handed(&after))?;
                     let depth = after.rsp - start + inner.lowest;
                     if depth < deepest.0 {
                         deepest = (depth, [&[entry], inner.path.as_slice()].concat());
@@ -323,6 +336,18 @@ const KEPT: [Register; 6] = [
     Register::R15,
 ];
 
+/// Those that carry arguments (the same).
+const ARGUMENTS: [Register; 6] = [
+    Register::RDI,
+    Register::RSI,
+    Register::RDX,
+    Register::RCX,
+    Register::R8,
+    Register::R9,
+];
+/// How much of what a pointer leads to is looked at.
+const REACH: i64 = 128;
+
 /// Returns the place on the stack that a memory operand means.
 fn place(one: &Instruction, state: &State) -> Option<i64> {
     let base = match one.memory_base() {
@@ -333,6 +358,30 @@ fn place(one: &Instruction, state: &State) -> Option<i64> {
         },
     };
     (one.memory_index() == Register::None).then(|| base + one.memory_displacement64().cast_signed())
+}
+
+/// Returns what a called function may look at: its arguments, and what they point to.
+fn handed(state: &State) -> State {
+    let mut handed = State {
+        rsp: state.rsp,
+        ..State::default()
+    };
+    for register in ARGUMENTS {
+        let value = state.registers.get(&register);
+        handed
+            .registers
+            .extend(value.map(|value| (register, *value)));
+    }
+    let mut left: Vec<Value> = handed.registers.values().copied().collect();
+    while let Some(value) = left.pop() {
+        let Value::Stack(place) = value else { continue };
+        for (slot, value) in state.slots.range(place..place + REACH) {
+            if handed.slots.insert(*slot, *value).is_none() {
+                left.push(*value);
+            }
+        }
+    }
+    handed
 }
 
 fn key(entry: u64, state: &State) -> Key {
@@ -364,28 +413,37 @@ fn common(one: &State, other: &State) -> State {
 /// The CPU pushes five words below a multiple of 16; what is behind them, it or a stub.
 const FRAME: u64 = 5 * 8 + 8;
 
-/// What may lie on one stack at once: the trip, the exceptions that end it (`fatal`
-/// counts them: two are reported, the third acts, the fourth halts), two that are
-/// resumed from (one in a guarded call, and one in the answer to it), and an NMI.
+/// What may lie on one stack at once: the trip; the exceptions that end it, of which
+/// two are reported, the third acts and the fourth halts (`fatal` counts them); two that
+/// are resumed from, one in a guarded call and one in the answer to it; and an NMI.
 pub(in crate::arch) fn parts(code: &Code<'_>) -> Result<Vec<Part>, String> {
     let named = |name: &str| code.find(name).ok_or(format!("there is no {name}"));
-    let (bytes, len) = (code.section, code.bytes.len());
     let start = named("purgatory_start")?;
     let stubs = named("x86_exception_stubs")?;
-    let fatal = named("purgatory::fault::fatal").ok();
-    let trip = deepest(bytes, len, start, None)?;
-    let mut ends = deepest(bytes, len, stubs, None)?;
-    let mut resumes = deepest(bytes, len, stubs, fatal)?;
-    ends.bytes += FRAME;
-    resumes.bytes += FRAME;
-    let part = |what, times, deepest| Part {
+    let [report, fatal] =
+        ["report", "fatal"].map(|name| named(&format!("purgatory::fault::{name}")).ok());
+    let part = |what, times, frame, deepest: Deepest| Part {
         what,
         times,
-        deepest,
+        deepest: Deepest {
+            bytes: frame + deepest.bytes,
+            ..deepest
+        },
     };
     Ok(vec![
-        part("the trip", 1, trip),
-        part("exceptions that end it", 4, ends),
-        part("exceptions that are resumed from, and an NMI", 3, resumes),
+        part("the trip", 1, 0, deepest(code, start, None)?),
+        part(
+            "reports on exceptions",
+            2,
+            FRAME,
+            deepest(code, stubs, None)?,
+        ),
+        part("further ones", 2, FRAME, deepest(code, stubs, report)?),
+        part(
+            "resumed ones, and an NMI",
+            3,
+            FRAME,
+            deepest(code, stubs, fatal)?,
+        ),
     ])
 }
