@@ -8,8 +8,8 @@ use crate::{
     freestanding::{accept, blob as build, default_folder},
     host::{needs::FREESTANDING, options::Setup},
     tree::{
-        Tree,
-        integrate::{Outcome, PREBUILT, integrate, revert},
+        PREBUILT, Tree,
+        integrate::{Outcome, integrate, revert},
         property::Assumption,
     },
 };

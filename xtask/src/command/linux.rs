@@ -12,7 +12,7 @@ use crate::host::failure::{Failure, usage};
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::kernels::kernel::Kernel;
-use crate::kernels::matrix::{Purgatory, Scenario, count, print_comparison, prove};
+use crate::kernels::matrix::{Purgatory, Scenario, Through, count, print_comparison, prove};
 use crate::kernels::table::KERNELS;
 use crate::machine;
 
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// What to do with it.
     #[arg(long, value_enum, default_value = "all")]
     scenario: Scenario,
+    /// How the purgatory gets into the kernel
+    #[arg(long, value_enum, default_value = "image")]
+    through: Through,
     /// The purgatory: a file, `stock` (each kernel's own) or `both` (ours and
     /// stock) [default: ours]
     #[arg(long, value_name = "FILE|stock|both")]
@@ -52,6 +55,14 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let json = json.transpose()?;
     let machine = machine::all_needs(setup.arch);
     setup.require(machine.iter().chain(FREESTANDING))?;
+    if options.through == Through::Image && options.scenario == Scenario::Undo {
+        return Err(usage("--scenario undo takes --through module"));
+    }
+    if options.through == Through::Module && options.vmlinuz.is_some() {
+        return Err(usage(
+            "--through module builds with Debian's headers, by --kernel",
+        ));
+    }
     let kernels = match &options.vmlinuz {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -75,7 +86,13 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         Some("both") => (Some(ours(None, setup)?), true),
         _ => (Some(ours(choice, setup)?), false),
     };
-    let records = prove(setup.arch, &plan, ours.as_slice(), with_stock)?;
+    let records = prove(
+        setup.arch,
+        &plan,
+        ours.as_slice(),
+        with_stock,
+        options.through,
+    )?;
     print_comparison(&records);
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &records)?;

@@ -26,7 +26,7 @@ use crate::host::tally::{Tally, in_parallel, print_line};
 use crate::host::toolchain::cargo;
 use crate::host::{process, progress};
 use crate::kernels::kernel::Kernel;
-use crate::kernels::matrix::{Scenario, count, prove};
+use crate::kernels::matrix::{Scenario, Through, count, prove};
 use crate::kernels::table::{KERNELS, USUAL};
 use crate::kernels::{busybox, is_possible};
 use crate::vm::run::Stuck;
@@ -298,7 +298,7 @@ fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
         if !is_possible() {
             let what =
                 format!("{name}, which comes through apt; see `cargo xtask linux --vmlinuz`");
-            tally.skip(scenario.tests().len(), what);
+            tally.skip(scenario.tests(Through::Image).len(), what);
             continue;
         }
         match Kernel::fetch(row, setup.arch) {
@@ -310,7 +310,7 @@ fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
         return;
     }
     let ours = ours(options.blob.as_deref(), setup).context("the blob for real kernels");
-    let records = ours.and_then(|ours| prove(setup.arch, &plan, &[ours], false));
+    let records = ours.and_then(|ours| prove(setup.arch, &plan, &[ours], false, Through::Image));
     match records {
         Ok(records) => *tally += count(&records),
         Err(error) => tally.test("real kernels", || Err(error)),

@@ -1,6 +1,7 @@
 //! Fetches Debian's kernels through apt, beside the system's own set-up.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -16,6 +17,18 @@ use crate::host::toolchain::search_path;
 
 /// How old package lists may be before a newer kernel is looked for.
 const LISTS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What kbuild runs, and every Debian has without being asked.
+const ESSENTIAL: [&str; 8] = [
+    "base-files",
+    "coreutils",
+    "dash",
+    "findutils",
+    "grep",
+    "make",
+    "mawk",
+    "sed",
+];
 
 /// Tells whether this system has what fetching takes.
 pub(crate) fn is_possible() -> bool {
@@ -38,6 +51,21 @@ impl Packaged {
     /// Returns the path of the same release's busybox, linked statically.
     pub(super) fn fetch_busybox(&self, arch: Arch) -> Result<PathBuf> {
         Archive::open(self, arch)?.file("busybox-static", "busybox")
+    }
+
+    /// Returns a root folder with the headers of a kernel of this release, and the
+    /// compiler and the tools that they depend on, from the cache if it is there.
+    pub(super) fn fetch_headers(&self, arch: Arch, version: &str) -> Result<PathBuf> {
+        let archive = Archive::open(self, arch)?;
+        let package = format!("linux-headers-{version}");
+        let root = archive.folder(&package)?;
+        if !root.exists() {
+            eprintln!("fetching {package} from {}, and a compiler", self.release);
+            archive
+                .install(&package, &root)
+                .with_context(|| format!("cannot fetch {package}"))?;
+        }
+        Ok(root)
     }
 
     /// Resolves the package that holds the newest bzImage.
@@ -115,24 +143,62 @@ impl Archive {
         process::output(self.apt.program("apt-cache").args(question))
     }
 
-    /// Returns the path of the first file of `package` whose name begins with
-    /// `name`, from the cache if it is there.
-    fn file(&self, package: &str, name: &str) -> Result<PathBuf> {
+    /// Returns where a package of this version is cached.
+    fn folder(&self, package: &str) -> Result<PathBuf> {
         let version = self.cache(&["show", "--no-all-versions", package])?;
         let version = version
             .lines()
             .find_map(|line| line.strip_prefix("Version: "));
         let version = version.with_context(|| format!("{package} has no version"))?;
-        let directory = target_directory()
-            .join("linux")
-            .join(format!("{package}_{version}"));
+        let name = format!("{package}_{version}");
+        Ok(target_directory().join("linux").join(name))
+    }
+
+    /// Returns the path of the first file of `package` whose name begins with
+    /// `name`, from the cache if it is there.
+    fn file(&self, package: &str, name: &str) -> Result<PathBuf> {
+        let directory = self.folder(package)?;
         let file = directory.join(name);
         if !file.exists() {
-            eprintln!("fetching {package} {version} from {}", self.release);
+            eprintln!("fetching {package} from {}", self.release);
             self.download(package, &directory, name)
                 .with_context(|| format!("cannot fetch {package}"))?;
         }
         Ok(file)
+    }
+
+    /// Unpacks a package and all that it depends on; nothing of it is run.
+    fn install(&self, package: &str, root: &Path) -> Result<()> {
+        let parent = root.parent().unwrap_or(root);
+        fs::create_dir_all(parent)?;
+        let scratch = tempfile::tempdir_in(parent)?;
+        let archives = scratch.path().join("archives");
+        fs::create_dir_all(archives.join("partial"))?;
+        let mut download = self.apt.program("apt-get");
+        download
+            .args(["install", "--download-only", "--yes"])
+            .args(["--no-install-recommends", "-o"])
+            .arg(format!("Dir::Cache::Archives={}/", archives.display()))
+            .arg(package)
+            .args(ESSENTIAL);
+        process::output(&mut download)?;
+        let tree = scratch.path().join("tree");
+        for archive in entries(&archives)? {
+            if archive
+                .extension()
+                .is_some_and(|extension| extension == "deb")
+            {
+                extract(&archive, &tree)?;
+            }
+        }
+        // What the packages' own scripts would do, and where module.rs mounts.
+        symlink("mawk", tree.join("usr/bin/awk"))?;
+        for folder in ["dev", "proc", "tmp", "purgatory"] {
+            fs::create_dir_all(tree.join(folder))?;
+        }
+        // Last, so that an interrupted download leaves nothing to be believed.
+        fs::rename(tree, root)?;
+        Ok(())
     }
 
     fn download(&self, package: &str, directory: &Path, name: &str) -> Result<()> {
@@ -147,14 +213,19 @@ impl Archive {
             .pop()
             .context("apt-get downloaded nothing")?;
         let tree = scratch.path().join("tree");
-        let mut extract = Command::new("dpkg-deb");
-        process::output(extract.arg("--extract").arg(archive).arg(&tree))?;
+        extract(&archive, &tree)?;
         let found = find_file(&tree, name)?;
         let found = found.with_context(|| format!("the package has no file {name}*"))?;
         // Last, so that an interrupted download leaves nothing to be believed.
         fs::rename(found, directory.join(name))?;
         Ok(())
     }
+}
+
+fn extract(archive: &Path, tree: &Path) -> Result<()> {
+    let mut extract = Command::new("dpkg-deb");
+    process::output(extract.arg("--extract").arg(archive).arg(tree))?;
+    Ok(())
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>> {

@@ -42,13 +42,15 @@ impl Parts {
         })
     }
 
-    /// Packs the first kernel's archive around `image`.
-    pub(crate) fn pack(&self, image: &[u8]) -> Result<Vec<u8>> {
-        pack(&[
-            ("init", &self.init),
+    /// Packs the first kernel's archive around `image`, with a module for that kernel.
+    pub(crate) fn pack(&self, image: &[u8], module: Option<&[u8]>) -> Result<Vec<u8>> {
+        let mut files = vec![
+            ("init", self.init.as_slice()),
             (name(linux_init::KERNEL), image),
             (name(linux_init::INITRD), &self.second),
-        ])
+        ];
+        files.extend(module.map(|module| (name(linux_init::MODULE), module)));
+        pack(&files)
     }
 }
 

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use blob::arch::Arch;
 
+use object::LittleEndian;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+
+use super::module;
 use super::slot::Slot;
 use super::table::Packaged;
 use super::unpack;
@@ -14,6 +19,8 @@ use super::unpack;
 pub(crate) struct Kernel {
     /// The name of the row, or of the file.
     pub(crate) name: String,
+    /// Where it came from, if not from a file.
+    row: Option<Packaged>,
     pub(crate) version: String,
     pub(crate) image: Vec<u8>,
     vmlinux: Vec<u8>,
@@ -24,7 +31,11 @@ impl Kernel {
     /// Fetches the newest one of a row.
     pub(crate) fn fetch(row: &Packaged, arch: Arch) -> Result<Self> {
         let path = row.fetch(arch)?;
-        Self::read(row.series.name, &path, arch).with_context(|| path.display().to_string())
+        let kernel = Self::read(row.series.name, &path, arch);
+        Ok(Self {
+            row: Some(*row),
+            ..kernel.with_context(|| path.display().to_string())?
+        })
     }
 
     /// Reads a bzImage.
@@ -33,6 +44,7 @@ impl Kernel {
         let vmlinux = unpack::unpack(&image)?;
         Ok(Self {
             name: name.to_owned(),
+            row: None,
             version: unpack::version(&image)?,
             slot: Slot::find(&vmlinux, arch)?,
             vmlinux,
@@ -43,6 +55,30 @@ impl Kernel {
     /// Returns the purgatory that the kernel was built with.
     pub(crate) fn stock(&self) -> &[u8] {
         &self.vmlinux[self.slot.blob.clone()]
+    }
+
+    /// Returns where that lies in the memory of a machine that was started with the
+    /// vmlinux: nothing moves it.
+    pub(super) fn stock_address(&self) -> Result<u64> {
+        let start = self.slot.blob.start as u64;
+        let header = FileHeader64::<LittleEndian>::parse(&*self.vmlinux)?;
+        let segments = header.program_headers(LittleEndian, &*self.vmlinux)?;
+        let address = segments.iter().find_map(|segment| {
+            let (offset, size) = segment.file_range(LittleEndian);
+            let within = start.checked_sub(offset).filter(|within| *within < size)?;
+            Some(segment.p_paddr(LittleEndian) + within)
+        });
+        address.context("the purgatory is in no segment of the kernel")
+    }
+
+    /// Builds the module that puts `blob` there, as Debian's users would.
+    pub(super) fn build_module(&self, arch: Arch, blob: &[u8]) -> Result<Vec<u8>> {
+        let row = self
+            .row
+            .context("a kernel without headers takes no module")?;
+        let root = row.fetch_headers(arch, &self.version)?;
+        module::build(&root, &self.version, blob)
+            .with_context(|| format!("the module for Linux {}", self.version))
     }
 
     /// Writes the kernel with another purgatory in it into `folder`.

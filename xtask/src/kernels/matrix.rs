@@ -1,7 +1,7 @@
 //! Proves the drop-in in unmodified distribution kernels.
 //!
-//! Each kernel's embedded purgatory is replaced by the blob under test, the
-//! kernel is booted, and its own `kexec_file_load(2)` loads the blob. Nothing
+//! Each kernel's embedded purgatory is replaced by the blob under test, in its image or
+//! by the module once it runs, and its own `kexec_file_load(2)` loads the blob. Nothing
 //! else of the kernel is touched, and the second kernel is the original file.
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::corrupt::Target;
 use super::initramfs::Parts;
 use super::kernel::Kernel;
-use super::scenario::{First, Way};
+use super::scenario::{First, Place, Way};
 use super::{corrupt, scenario};
 use crate::host::paths::target_directory;
 use crate::host::tally::{Tally, in_parallel};
@@ -33,8 +33,20 @@ pub(crate) enum Scenario {
     Crash,
     /// One bit flipped after the load, which must be refused.
     Corrupt,
+    /// The module is taken out again, and the kernel's own purgatory starts the second
+    /// kernel.
+    Undo,
     /// All of these.
     All,
+}
+
+/// How the blob gets into a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Through {
+    /// In the kernel's image.
+    Image,
+    /// By the module, loaded into the unmodified kernel.
+    Module,
 }
 
 /// What one run does.
@@ -46,8 +58,8 @@ pub(crate) enum Test {
 
 impl Scenario {
     /// Returns its runs.
-    pub(crate) const fn tests(self) -> &'static [Test] {
-        const TESTS: [Test; 7] = [
+    pub(crate) fn tests(self, through: Through) -> &'static [Test] {
+        const TESTS: [Test; 8] = [
             Test::Start(Way::Normal),
             Test::Start(Way::Crash),
             Test::Corrupt(Way::Normal, Target::Segment),
@@ -55,13 +67,16 @@ impl Scenario {
             Test::Corrupt(Way::Crash, Target::Digest),
             Test::Corrupt(Way::Crash, Target::Table),
             Test::Corrupt(Way::Crash, Target::Registers),
+            Test::Start(Way::Undone),
         ];
-        let [kexec, crash, corrupt @ ..] = &TESTS;
+        let [kexec, crash, corrupt @ .., undo] = &TESTS;
         match self {
             Self::Kexec => std::slice::from_ref(kexec),
             Self::Crash => std::slice::from_ref(crash),
             Self::Corrupt => corrupt,
-            Self::All => &TESTS,
+            Self::Undo => std::slice::from_ref(undo),
+            Self::All if through == Through::Module => &TESTS,
+            Self::All => &TESTS[..TESTS.len() - 1],
         }
     }
 }
@@ -130,6 +145,7 @@ pub(crate) fn prove(
     plan: &[(Kernel, Scenario)],
     blobs: &[Purgatory],
     with_stock: bool,
+    through: Through,
 ) -> Result<Vec<Record>> {
     let preparing = progress::spinner("putting the purgatory into the kernels");
     let machine = machine::of(arch);
@@ -137,23 +153,37 @@ pub(crate) fn prove(
     let scratch = Scratch::new()?;
     let mut cells = Vec::new();
     for (kernel, scenario) in plan {
-        let initrd = scratch.folder.join(format!("{}.cpio", kernel.name));
-        fs::write(&initrd, parts.pack(&kernel.image)?)?;
         let stock = with_stock.then(|| ("stock", kernel.stock()));
         let given = blobs.iter().map(|blob| (blob.name, blob.bytes.as_slice()));
         let mut firsts = Vec::new();
         for (name, bytes) in given.chain(stock) {
+            let (mut inside, mut module, mut place) = (bytes, None, None);
+            if through == Through::Module && name != "stock" {
+                inside = kernel.stock();
+                module = Some(kernel.build_module(arch, bytes)?);
+                place = Some(Place {
+                    address: kernel.stock_address()?,
+                    stock: inside.to_vec(),
+                });
+            }
+            let initrd = scratch.folder.join(format!("{}-{name}.cpio", kernel.name));
+            fs::write(&initrd, parts.pack(&kernel.image, module.as_deref())?)?;
             let first = First {
                 machine,
-                vmlinux: kernel.patch(name, bytes, &scratch.folder)?,
-                initrd: initrd.clone(),
+                vmlinux: kernel.patch(name, inside, &scratch.folder)?,
+                place,
+                initrd,
                 digest: parts.digest.clone(),
                 blob: bytes.to_vec(),
             };
             firsts.push((name, first));
         }
-        for test in scenario.tests() {
-            cells.extend(firsts.iter().map(|(blob, first)| Cell {
+        for test in scenario.tests(through) {
+            let undo = matches!(test, Test::Start(Way::Undone));
+            let able = firsts
+                .iter()
+                .filter(|(_, first)| !undo || first.place.is_some());
+            cells.extend(able.map(|(blob, first)| Cell {
                 kernel,
                 blob,
                 test: *test,

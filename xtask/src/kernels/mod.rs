@@ -9,6 +9,7 @@ mod header;
 mod initramfs;
 pub(crate) mod kernel;
 pub(crate) mod matrix;
+mod module;
 mod scenario;
 mod segments;
 mod slot;

@@ -6,7 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
+use blob::config;
 use linux_init::step;
 
 use crate::machine::Machine;
@@ -44,6 +45,9 @@ const TROUBLE: [&str; 9] = [
     "kexec-bzImage64: ",
 ];
 
+/// How our purgatory, made to speak, says that all is well.
+const SPOKEN: &str = "\npurgatory: verified ";
+
 /// The panic that the crash scenario asks for.
 const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
 
@@ -57,6 +61,8 @@ pub(crate) enum Way {
     Normal,
     /// A panic.
     Crash,
+    /// As [`Way::Normal`], once the module was there and is gone.
+    Undone,
 }
 
 impl fmt::Display for Way {
@@ -64,6 +70,7 @@ impl fmt::Display for Way {
         formatter.write_str(match self {
             Self::Normal => "kexec",
             Self::Crash => "crash",
+            Self::Undone => "undo",
         })
     }
 }
@@ -73,24 +80,34 @@ impl Way {
         match self {
             Self::Normal => step::KEXEC,
             Self::Crash => step::CRASH,
+            Self::Undone => step::UNDO,
         }
     }
 
     /// The old kernel's last line before it lets go.
     pub(super) const fn last_line(self) -> &'static str {
         match self {
-            Self::Normal => "Starting new kernel",
+            Self::Normal | Self::Undone => "Starting new kernel",
             Self::Crash => PANIC,
         }
     }
+}
+
+/// Where a kernel has its purgatory, and what it has there.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) address: u64,
+    pub(super) stock: Vec<u8>,
 }
 
 /// A first kernel ready to be started.
 #[derive(Clone)]
 pub(super) struct First {
     pub(super) machine: &'static Machine,
-    /// The unpacked kernel with the purgatory under test in it.
+    /// The unpacked kernel with the purgatory under test in it, or as it was.
     pub(super) vmlinux: PathBuf,
+    /// If that is to come by the module: where it will lie.
+    pub(super) place: Option<Place>,
     pub(super) initrd: PathBuf,
     pub(super) digest: String,
     /// The purgatory under test.
@@ -101,7 +118,7 @@ impl First {
     /// Describes the machine that boots the first kernel.
     pub(super) fn qemu(&self, name: &str, way: Way, more: &str) -> Result<Qemu> {
         let crash = match way {
-            Way::Normal => String::new(),
+            Way::Normal | Way::Undone => String::new(),
             Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
         };
         let line = format!(
@@ -121,7 +138,11 @@ impl First {
 
 /// Runs the scenario; returns the time between the two kernels.
 pub(super) fn run(name: &str, first: &First, way: Way) -> Result<Duration> {
-    let mut run = first.qemu(name, way, "")?.start()?;
+    let mut run = first.qemu(name, way, "")?.debuggable()?.start()?;
+    if let (Way::Undone, Some(place)) = (way, &first.place) {
+        let result = undo(&mut run, &first.blob, place);
+        result.map_err(|error| run.failure(format!("{error:#}")))?;
+    }
     wait_loaded(&mut run)?;
     let start = run.wait_for(CONSOLE, way.last_line())?;
     let (_, alive) = run.wait_for_any(CONSOLE, &FIRST_LINES)?;
@@ -131,6 +152,9 @@ pub(super) fn run(name: &str, first: &First, way: Way) -> Result<Duration> {
     if let Some(line) = trouble(&text).next() {
         return Err(run.failure(format!("the console shows: {line}")));
     }
+    if first.place.is_some() && text.contains(SPOKEN) == (way == Way::Undone) {
+        return Err(run.failure("the wrong purgatory verified"));
+    }
     let good = Exit {
         code: Some(0),
         reason: Some("guest-shutdown".to_owned()),
@@ -139,6 +163,39 @@ pub(super) fn run(name: &str, first: &First, way: Way) -> Result<Duration> {
         return Err(run.failure("the second kernel did not verify what it got, or not switch off"));
     }
     Ok(alive - start)
+}
+
+/// Looks at the kernel's memory with the module in it, and without.
+fn undo(run: &mut Run, blob: &[u8], place: &Place) -> Result<()> {
+    wait_said(run, linux_init::INSERTED)?;
+    let mut debugger = run.debugger()?;
+    debugger.physical(true)?;
+    let mut found = debugger.read(place.address, place.stock.len())?;
+    let config = config::find(blob)?;
+    found[config.clone()].copy_from_slice(&blob[config]);
+    let (ours, rest) = found.split_at(blob.len());
+    ensure!(
+        ours == blob && rest.iter().all(|byte| *byte == 0),
+        "with the module in the kernel, its purgatory is not ours"
+    );
+    debugger.resume()?;
+    run.send(CONSOLE, linux_init::GO)?;
+    wait_said(run, linux_init::REMOVED)?;
+    debugger.interrupt()?;
+    let found = debugger.read(place.address, place.stock.len())?;
+    let differs = (0..found.len()).find(|at| found[*at] != place.stock[*at]);
+    if let Some(at) = differs {
+        bail!("the module left byte {at:#x} of the kernel's own purgatory changed");
+    }
+    debugger.resume()?;
+    run.send(CONSOLE, linux_init::GO)
+}
+
+/// Waits until the init said `word`.
+fn wait_said(run: &mut Run, word: &str) -> Result<()> {
+    let (answer, _) = run.wait_for_any(CONSOLE, &[word, linux_init::FAILED])?;
+    ensure!(answer == 0, "the init failed");
+    Ok(())
 }
 
 /// Waits until the kernel accepted the second one, or says why it did not.

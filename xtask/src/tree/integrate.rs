@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use blob::load;
 
 use super::{
-    KCONFIG, PURGATORY, Statement, Tree, kconfig,
+    KCONFIG, PREBUILT, PURGATORY, Statement, Tree, kconfig,
     make::{self, Kind},
     patch::{Insertion, Way, insert},
     property::{Assumption, Reason, facts, require},
@@ -22,8 +22,6 @@ use crate::host::failure::Failure;
 
 /// The symbol of the configuration.
 const SYMBOL: &str = "KEXEC_PURGATORY_PREBUILT";
-/// The file that it names by default: the blob, in the tree.
-pub(crate) const PREBUILT: &str = "arch/x86/purgatory/prebuilt.ro";
 
 /// The entries that say that this architecture has a purgatory; ours stands behind.
 const NEIGHBOURS: [&str; 2] = ["ARCH_SUPPORTS_KEXEC_PURGATORY", "ARCH_HAS_KEXEC_PURGATORY"];

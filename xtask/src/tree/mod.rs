@@ -27,6 +27,8 @@ use make::{Kind, Statement, statements};
 /// The Makefile of the purgatory, and what both commands look at beside it.
 const PURGATORY: &str = "arch/x86/purgatory/Makefile";
 const KCONFIG: &str = "arch/x86/Kconfig";
+/// Where the blob lies in a tree that builds with it.
+pub(crate) const PREBUILT: &str = "arch/x86/purgatory/prebuilt.ro";
 
 /// A kernel's sources.
 #[derive(Debug)]

@@ -9,7 +9,10 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
-use super::{Place, Tree, rules};
+use super::{
+    Place, Tree,
+    rules::{self, NO_YES, Told},
+};
 
 /// One question to a tree.
 #[derive(Debug)]
@@ -28,8 +31,6 @@ pub(crate) enum Values {
     /// Names with commas between them.
     Names(&'static str),
 }
-
-pub(super) const NO_YES: [&str; 2] = ["no", "yes"];
 
 pub(crate) const PROPERTIES: [Property; 11] = [
     Property {
@@ -130,37 +131,6 @@ pub(crate) const PROPERTIES: [Property; 11] = [
         rule: rules::strings,
     },
 ];
-
-/// What the sources say, and where.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) value: String,
-    pub(super) places: Vec<Place>,
-}
-
-impl Told {
-    pub(super) fn at(value: &str, file: &'static str, line: usize) -> Self {
-        let value = value.to_owned();
-        let places = vec![Place { file, line }];
-        Self { value, places }
-    }
-
-    /// A list of names; each counts once.
-    pub(super) fn names(named: impl Iterator<Item = (String, Place)>) -> Self {
-        let mut told = Self {
-            value: String::new(),
-            places: Vec::new(),
-        };
-        for (name, place) in named {
-            if told.value.split(',').all(|known| known != name) {
-                let comma = if told.value.is_empty() { "" } else { "," };
-                told.value += &format!("{comma}{name}");
-                told.places.push(place);
-            }
-        }
-        told
-    }
-}
 
 /// What the user says where the sources do not.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use super::{
     Language, PURGATORY, Place, Statement, Token, Tree,
     c::{self, Function, calls, function},
     make::{self, Kind},
-    property::{NO_YES, Told},
     tokens,
 };
 
@@ -19,6 +18,39 @@ const RELOCATE: &str = "arch/x86/kernel/relocate_kernel_64.S";
 const EMBED: &str = "arch/x86/purgatory/kexec-purgatory.S";
 const SEGMENTS: &str = "include/uapi/linux/kexec.h";
 const CONFDATA: &str = "scripts/kconfig/confdata.c";
+
+pub(super) const NO_YES: [&str; 2] = ["no", "yes"];
+
+/// What the sources say, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) value: String,
+    pub(super) places: Vec<Place>,
+}
+
+impl Told {
+    pub(super) fn at(value: &str, file: &'static str, line: usize) -> Self {
+        let value = value.to_owned();
+        let places = vec![Place { file, line }];
+        Self { value, places }
+    }
+
+    /// A list of names; each counts once.
+    pub(super) fn names(named: impl Iterator<Item = (String, Place)>) -> Self {
+        let mut told = Self {
+            value: String::new(),
+            places: Vec::new(),
+        };
+        for (name, place) in named {
+            if told.value.split(',').all(|known| known != name) {
+                let comma = if told.value.is_empty() { "" } else { "," };
+                told.value += &format!("{comma}{name}");
+                told.places.push(place);
+            }
+        }
+        told
+    }
+}
 
 /// A file in C or assembly.
 struct Code<'a> {

@@ -20,8 +20,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::{Builder, NamedTempFile};
 
 use super::{
-    KCONFIG, PURGATORY,
-    integrate::PREBUILT,
+    KCONFIG, PREBUILT, PURGATORY,
     patch::{Insertion, Way, diff, remove},
 };
 

@@ -10,6 +10,8 @@ pub mod step {
     pub const KEXEC: &str = "kexec";
     /// Loads the second kernel as a capture kernel and panics.
     pub const CRASH: &str = "crash";
+    /// As [`KEXEC`], with the module put in and taken out before.
+    pub const UNDO: &str = "undo";
     /// Runs in the second kernel: verifies that it got what was loaded.
     pub const VERIFY: &str = "verify";
     /// Runs in the capture kernel: as [`VERIFY`], and reads the old memory.
@@ -32,6 +34,13 @@ pub const KERNEL: &str = "/kernel";
 pub const INITRD: &str = "/initrd";
 /// See [`KERNEL`].
 pub const PAYLOAD: &str = "/payload";
+
+/// The kernel module; it is put in before the load where there is one.
+pub const MODULE: &str = "/purgatory.ko";
+/// Said once it is in, by [`step::UNDO`], which then waits for [`GO`].
+pub const INSERTED: &str = "init: the module is in";
+/// Said once it is out; then it waits again.
+pub const REMOVED: &str = "init: the module is out";
 
 /// Said once the kernel accepted the second kernel.
 pub const LOADED: &str = "init: loaded";

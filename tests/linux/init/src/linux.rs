@@ -1,16 +1,17 @@
-//! The four steps, one per boot.
+//! The steps, one per boot.
 use std::env;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, Read as _, stdin};
 use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use linux_init as agreed;
 use linux_init::step;
 use rustix::mount::{MountFlags, mount};
-use rustix::system::{RebootCommand, reboot};
+use rustix::system::{RebootCommand, delete_module, finit_module, reboot};
 use sha2::{Digest as _, Sha256};
 
 /// `KEXEC_FILE_ON_CRASH` and `KEXEC_FILE_DEBUG` of include/uapi/linux/kexec.h.
@@ -20,6 +21,9 @@ const DEBUG: libc::c_ulong = 8;
 /// What the second kernel's command line has besides the step: its decompressor
 /// prints through `earlyprintk`, so that its first line is its first breath.
 const SECOND: &str = "console=ttyS0 earlyprintk=ttyS0 panic=-1";
+
+/// What the module is told: that its purgatory speaks shows who verified.
+const PARAMETERS: &CStr = c"verbose=1";
 
 /// Runs the step of this boot; a success does not return.
 pub(crate) fn run() {
@@ -40,10 +44,20 @@ fn run_step() -> Result<()> {
     println!("init: {step} in Linux {}", release.trim());
     match step.as_str() {
         step::KEXEC => {
+            insert()?;
+            load(step::VERIFY, 0)?;
+            reboot(RebootCommand::Kexec).context("reboot")
+        }
+        step::UNDO => {
+            insert()?;
+            hold(agreed::INSERTED)?;
+            delete_module(c"purgatory", 0).context("delete_module")?;
+            hold(agreed::REMOVED)?;
             load(step::VERIFY, 0)?;
             reboot(RebootCommand::Kexec).context("reboot")
         }
         step::CRASH => {
+            insert()?;
             load(step::CAPTURE, ON_CRASH)?;
             fs::write("/proc/sysrq-trigger", "c").context("sysrq")
         }
@@ -53,12 +67,34 @@ fn run_step() -> Result<()> {
     }
 }
 
+/// Puts the module in, where there is one.
+fn insert() -> Result<()> {
+    if !Path::new(agreed::MODULE).exists() {
+        return Ok(());
+    }
+    let module = File::open(agreed::MODULE).context(agreed::MODULE)?;
+    finit_module(&module, PARAMETERS, 0).context("finit_module")
+}
+
+/// Says a word and waits until it may go on.
+fn hold(word: &str) -> Result<()> {
+    println!("{word}");
+    let mut typed = String::new();
+    stdin().lock().read_line(&mut typed)?;
+    ensure!(
+        typed == agreed::GO,
+        "waited for {:?}, got {typed:?}",
+        agreed::GO
+    );
+    Ok(())
+}
+
 /// Loads the second kernel, whose init will run `step`.
 fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
     let kernel = File::open(agreed::KERNEL).context(agreed::KERNEL)?;
     let initrd = File::open(agreed::INITRD).context(agreed::INITRD)?;
     let digest = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
-    let hold = env::var_os(agreed::HOLD).is_some();
+    let held = env::var_os(agreed::HOLD).is_some();
     let line = CString::new(format!(
         "{SECOND} {}={step} {}={digest}",
         agreed::STEP,
@@ -68,10 +104,10 @@ fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
         &kernel,
         &initrd,
         &line,
-        flags | if hold { DEBUG } else { 0 },
+        flags | if held { DEBUG } else { 0 },
     );
     // Kernels before 6.8 do not know the flag: they use dynamic debug.
-    if hold
+    if held
         && result
             .as_ref()
             .is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL))
@@ -82,16 +118,10 @@ fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
         println!("{}{error}", agreed::REFUSED);
         bail!("the kernel refused the second kernel");
     }
-    println!("{}", agreed::LOADED);
-    if hold {
-        let mut typed = String::new();
-        stdin().lock().read_line(&mut typed)?;
-        ensure!(
-            typed == agreed::GO,
-            "waited for {:?}, got {typed:?}",
-            agreed::GO
-        );
+    if held {
+        return hold(agreed::LOADED);
     }
+    println!("{}", agreed::LOADED);
     Ok(())
 }
 
