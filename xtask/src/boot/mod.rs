@@ -4,6 +4,7 @@
 mod acts;
 mod case;
 pub(crate) mod faults;
+pub(crate) mod flips;
 mod golden;
 pub(crate) mod image;
 mod judge;

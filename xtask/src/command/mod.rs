@@ -4,6 +4,8 @@
 mod bench;
 mod boot;
 mod build;
+#[cfg(target_os = "linux")]
+mod campaign;
 mod check;
 mod configure;
 mod explain;
@@ -20,6 +22,8 @@ use clap::Subcommand;
 use crate::host::options::Setup;
 #[cfg(target_os = "linux")]
 use crate::native::bench::child;
+#[cfg(target_os = "linux")]
+use crate::native::campaign as flips;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -49,6 +53,12 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchChild(child::Options),
+    /// Flip bits at random, and count what comes of it
+    #[cfg(target_os = "linux")]
+    Campaign(campaign::Options),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    CampaignChild(flips::Options),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
@@ -70,6 +80,10 @@ impl Command {
             Self::Test(options) => test::run(options, setup),
             #[cfg(target_os = "linux")]
             Self::Bench(options) => bench::run(options, setup),
+            #[cfg(target_os = "linux")]
+            Self::Campaign(options) => campaign::run(options, setup),
+            #[cfg(target_os = "linux")]
+            Self::CampaignChild(options) => flips::run(options),
             #[cfg(target_os = "linux")]
             Self::BenchChild(options) => child::run(options),
         }

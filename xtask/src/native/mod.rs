@@ -2,5 +2,6 @@
 
 pub(crate) mod arch;
 pub(crate) mod bench;
+pub(crate) mod campaign;
 pub(crate) mod trials;
 mod userspace;
