@@ -11,6 +11,7 @@ mod command;
 #[cfg(test)]
 use blob::wrap;
 #[cfg(test)]
+#[expect(dead_code, reason = "the library's own tests take more of it")]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;
 mod freestanding;

@@ -155,30 +155,44 @@ pub(crate) fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
     build("c", source, flags)
 }
 
+/// Assembles sources and links them to a program.
+pub(crate) fn program(sources: &[&str], flags: &[&str]) -> Vec<u8> {
+    link("S", sources, &[], flags)
+}
+
 fn build(suffix: &str, source: &str, flags: &[&str]) -> Vec<u8> {
+    link(suffix, &[source], flags, &["-r"])
+}
+
+fn link(suffix: &str, sources: &[&str], flags: &[&str], link_flags: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let [source_file, object, blob] =
-        [suffix, "o", "ro"].map(|suffix| folder.path().join("fixture").with_extension(suffix));
-    fs::write(&source_file, source).unwrap();
     // The code is x86-64's; other machines have a compiler for it under its own name.
     let tool = |name: &str, cross: &str| match std::env::consts::ARCH {
         "x86_64" => Command::new(name),
         _ => Command::new(format!("x86_64-linux-gnu-{cross}")),
     };
-    let mut cc = tool("cc", "gcc");
-    cc.args(flags)
-        .arg("-c")
-        .arg(&source_file)
-        .arg("-o")
-        .arg(&object);
-    let mut ld = tool("ld", "ld");
-    ld.args(["-r", "-e", "purgatory_start", "-o"])
-        .arg(&blob)
-        .arg(&object);
-    for command in [&mut cc, &mut ld] {
+    let run = |command: &mut Command| {
         let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {errors}");
+    };
+    let linked = folder.path().join("linked");
+    let mut ld = tool("ld", "ld");
+    ld.args(link_flags)
+        .args(["-e", "purgatory_start", "-o"])
+        .arg(&linked);
+    for (index, source) in sources.iter().enumerate() {
+        let path = folder.path().join(format!("fixture{index}.{suffix}"));
+        fs::write(&path, source).unwrap();
+        let object = path.with_extension("o");
+        run(tool("cc", "gcc")
+            .args(flags)
+            .arg("-c")
+            .arg(&path)
+            .arg("-o")
+            .arg(&object));
+        ld.arg(object);
     }
-    fs::read(&blob).unwrap()
+    run(&mut ld);
+    fs::read(&linked).unwrap()
 }

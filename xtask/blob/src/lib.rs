@@ -10,6 +10,7 @@ pub mod config;
 mod fixture;
 pub mod load;
 pub mod manifest;
+pub mod map;
 pub mod number;
 pub mod proof;
 pub mod record;

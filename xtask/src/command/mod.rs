@@ -12,6 +12,7 @@ mod explain;
 mod integrate;
 mod lint;
 mod linux;
+mod map;
 mod probe;
 mod status;
 mod test;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Build(build::Options),
     /// Check a blob against everything that its loaders rely on
     Check(check::Options),
+    /// List what went into the blob, by crate, and whose a name is
+    Map(map::Options),
     /// Set what a finished blob does beyond the kernel's contract
     Configure(configure::Options),
     /// Boot the blob between two kernels under QEMU
@@ -74,6 +77,7 @@ impl Command {
             Self::Linux(options) => linux::run(options, setup),
             Self::Probe(options) => probe::run(options),
             Self::Integrate(options) => integrate::run(options, setup),
+            Self::Map(options) => map::run(options, setup),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options, setup),
             Self::Status(options) => status::run(options, setup),
