@@ -49,7 +49,7 @@ impl Prepared {
 }
 
 /// What the blob finds behind its bytes in a dirty case.
-const GARBAGE: u8 = 0xa5;
+pub(super) const GARBAGE: u8 = 0xa5;
 
 /// Lays out the image of a boot.
 pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Prepared)> {

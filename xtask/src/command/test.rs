@@ -127,6 +127,10 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
                 shipped_bytes(&programs, &mut tally);
             }
             tally += boot_all(&boots, &programs, options.keep_going);
+            if everything {
+                let what = "no stack of a boot is deeper than check finds it can be";
+                tally.test(what, || stack(options, &programs));
+            }
             if everything || options.faults.is_some() {
                 fault_all(options, &programs, &mut tally);
             }
@@ -266,6 +270,24 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs, keep_going: bool) -> Tally 
         tally.skip(left, what);
     }
     tally
+}
+
+/// Compares the deepest stack that the boots had with what the code can come to.
+fn stack(options: &Options, programs: &Programs) -> Result<()> {
+    let built = freestanding::default_folder().join("purgatory.ro");
+    let blob = options.blob.as_deref().unwrap_or(&built);
+    let linked = freestanding::linked_beside(blob, &programs.blob).unwrap_or_default();
+    let Some(can) = blob::check::stack(&programs.blob, &linked)? else {
+        println!(
+            "SKIPPED: nobody knows how deep the stack gets on {}",
+            programs.arch
+        );
+        return Ok(());
+    };
+    let had = boot::DEEPEST.load(Ordering::Relaxed);
+    println!("deepest stack of a boot: {had} bytes, of any: {can}");
+    ensure!((1..=can).contains(&had), "{had} of {can} bytes");
+    Ok(())
 }
 
 /// Boots with every instruction's faults.

@@ -11,7 +11,6 @@ use anyhow::{Result, anyhow};
 
 use super::{Finding, Subject};
 use crate::arch::{Instructions, Kind};
-use crate::load::{File, Layout, Series};
 use crate::symbols::Code;
 
 /// What no kernel leaves switched on, as tables of kinds name it.
@@ -37,15 +36,7 @@ pub struct Listed {
 /// Lists all of them, in the order of the code; the linked program of the same build
 /// names the functions.
 pub fn listed(blob: &[u8], linked: &[u8]) -> Result<Vec<Listed>> {
-    let file = File::parse(blob)?;
-    let subject = Subject {
-        bytes: blob,
-        linked: Some(linked),
-        layout: Layout::of(&file, Series::V7_3),
-        file,
-        kernels: Vec::new(),
-        addresses: Vec::new(),
-    };
+    let subject = Subject::of(blob, linked)?;
     let code = ours(&subject).map_err(|unnamed| match unnamed {
         Unnamed::Absent(reason) | Unnamed::Other(reason) => anyhow!(reason),
     })?;

@@ -26,6 +26,7 @@ use finding::Finding;
 pub use finding::Grade;
 pub use instructions::{Listed, listed};
 use promises::{KEXEC_TOOLS, LOADER, OWN, Promise};
+pub use stack::stack;
 
 /// Where a purgatory has been seen or may be: the lowest place the loader
 /// takes, both sides of 2 GiB, of 4 GiB, a crash area on a 1.5 TB machine
@@ -50,6 +51,19 @@ struct Subject<'data> {
 }
 
 impl Subject<'_> {
+    /// Returns a blob that is to be looked into, not judged.
+    fn of<'a>(blob: &'a [u8], linked: &'a [u8]) -> Result<Subject<'a>, LoadError> {
+        let file = File::parse(blob)?;
+        Ok(Subject {
+            bytes: blob,
+            linked: Some(linked),
+            layout: Layout::of(&file, Series::V7_3),
+            file,
+            kernels: Vec::new(),
+            addresses: Vec::new(),
+        })
+    }
+
     fn is_ours(&self) -> bool {
         self.symbol("purgatory_config").is_some()
     }

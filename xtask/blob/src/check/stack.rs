@@ -1,9 +1,31 @@
 //! The promise that the stack is deep enough: every call of the code, with exceptions on
 //! top, at the worst moment for each.
 
+use anyhow::{Result, anyhow};
+
 use super::instructions::{Unnamed, ours};
 use super::{Finding, Subject};
+use crate::arch::Part;
 use crate::symbols::address;
+
+/// Returns how deep a blob of ours can get on its stack, in bytes, if that is known of
+/// its architecture; the linked program of the same build has its code.
+pub fn stack(blob: &[u8], linked: &[u8]) -> Result<Option<u64>> {
+    let subject = Subject::of(blob, linked)?;
+    let Some(find) = subject.file.arch.stack_parts() else {
+        return Ok(None);
+    };
+    let code = ours(&subject).map_err(|unnamed| match unnamed {
+        Unnamed::Absent(reason) | Unnamed::Other(reason) => anyhow!(reason),
+    })?;
+    let parts = find(&code).map_err(|reason| anyhow!(reason))?;
+    Ok(Some(needed(&parts)))
+}
+
+fn needed(parts: &[Part]) -> u64 {
+    let bytes = |part: &Part| part.times * part.deepest.bytes;
+    parts.iter().map(bytes).sum()
+}
 
 pub(super) fn deep_enough(subject: &Subject<'_>, finding: &mut Finding) {
     let (Some(parts), true) = (subject.file.arch.stack_parts(), subject.is_ours()) else {
@@ -25,10 +47,7 @@ pub(super) fn deep_enough(subject: &Subject<'_>, finding: &mut Finding) {
     };
     let start = address(elf, "stack_start").or_else(|| address(elf, ".stack"));
     let size = end.saturating_sub(start.unwrap_or(end));
-    let needed: u64 = parts
-        .iter()
-        .map(|part| part.times * part.deepest.bytes)
-        .sum();
+    let needed = needed(&parts);
     let list = parts.iter().map(|part| {
         let (what, times, bytes) = (part.what, part.times, part.deepest.bytes);
         format!("{what} {times} x {bytes}")
@@ -40,12 +59,9 @@ pub(super) fn deep_enough(subject: &Subject<'_>, finding: &mut Finding) {
         finding.note(format!("{needed} of {size} bytes: {list}"));
     }
     for part in parts {
-        let path = part.deepest.path.into_iter().map(name);
-        finding.list(format!(
-            "{}: {}",
-            part.what,
-            path.collect::<Vec<_>>().join(" > ")
-        ));
+        let mut path: Vec<_> = part.deepest.path.into_iter().map(name).collect();
+        path.dedup();
+        finding.list(format!("{}: {}", part.what, path.join(" > ")));
     }
 }
 

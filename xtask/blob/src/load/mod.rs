@@ -11,6 +11,8 @@ mod error;
 mod file;
 mod kexec_tools;
 mod layout;
+#[cfg(test)]
+mod model;
 mod relocate;
 mod series;
 #[cfg(test)]
