@@ -8,6 +8,8 @@ pub mod check;
 pub mod config;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod fuzz;
 pub mod load;
 pub mod manifest;
 pub mod map;

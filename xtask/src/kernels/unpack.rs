@@ -102,8 +102,8 @@ mod tests {
         stream
     }
 
-    #[test]
-    fn unpacks_every_compression() -> Result<()> {
+    /// One bzImage for each compression.
+    fn images() -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
         let plain = b"\x7fELF a kernel ".repeat(10);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain)?;
@@ -118,13 +118,30 @@ mod tests {
             plain.as_slice(),
             ruzstd::encoding::CompressionLevel::Fastest,
         );
-        for payload in [
+        let payloads = [
             gzip.finish()?,
             with_length(xz.finish()?, &plain),
             with_length(lz4, &plain),
             with_length(zstd, &plain),
-        ] {
-            let image = image(&payload);
+        ];
+        Ok((
+            plain,
+            payloads.iter().map(|payload| image(payload)).collect(),
+        ))
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic() {
+        crate::fixture::fuzz(&images().unwrap().1, |bytes| {
+            let _ = version(bytes);
+            let _ = unpack(bytes);
+        });
+    }
+
+    #[test]
+    fn unpacks_every_compression() -> Result<()> {
+        let (plain, images) = images()?;
+        for image in images {
             assert_eq!(unpack(&image)?, plain);
             assert_eq!(version(&image)?, "6.1");
             let cut = &image[..image.len() - 1];

@@ -5,19 +5,10 @@ use std::fs::{self, File};
 use std::process::Command;
 
 use super::{Loaded, Series};
-use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
+use crate::fixture::{FOREIGN, GREEN, SEED, STOCK_FLAGS, assemble, compile, random};
 
 /// Blobs with damage, and how much there is.
 const CASES: u64 = 6_000;
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Xorshift: the same numbers everywhere.
-fn random(state: &mut u64, below: usize) -> usize {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    (*state >> 11) as usize % below
-}
 
 /// Every third byte that is hit is in the headers; values are those that decide.
 fn damaged(blob: &[u8], state: &mut u64) -> Vec<u8> {
@@ -30,7 +21,7 @@ fn damaged(blob: &[u8], state: &mut u64) -> Vec<u8> {
             _ => headers.saturating_sub(1 + random(state, 2_000)),
         };
         let end = (start + 1 + random(state, 3)).min(blob.len());
-        let value = [0, 1, 2, 4, 8, 11, 0x7f, 0xff, random(state, 256) as u8][random(state, 9)];
+        let value = [0, 1, 2, 4, 8, 9, 11, 0x7f, 0xff, random(state, 256) as u8][random(state, 10)];
         blob[start..end].fill(value);
     }
     if random(state, 40) == 0 {
