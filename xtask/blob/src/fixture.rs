@@ -169,7 +169,7 @@ fn build(suffix: &str, source: &str, flags: &[&str]) -> Vec<u8> {
 fn link(suffix: &str, sources: &[&str], flags: &[&str], link_flags: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     // The code is x86-64's; other machines have a compiler for it under its own name.
-    let tool = |name: &str, cross: &str| match std::env::consts::ARCH {
+    let tool = |name: &str, cross: &str| match env::consts::ARCH {
         "x86_64" => Command::new(name),
         _ => Command::new(format!("x86_64-linux-gnu-{cross}")),
     };
@@ -203,7 +203,7 @@ fn link(suffix: &str, sources: &[&str], flags: &[&str], link_flags: &[&str]) -> 
 pub(crate) const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Xorshift: the same numbers everywhere.
-pub(crate) fn random(state: &mut u64, below: usize) -> usize {
+pub(crate) const fn random(state: &mut u64, below: usize) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
