@@ -13,17 +13,25 @@ pub(crate) const GREEN: &str = "
         .global purgatory_start, purgatory_verify, stack_end, purgatory_config, purgatory_status
         .global purgatory_checksum
         .global entry64_regs, purgatory_sha_regions, purgatory_sha256_digest
+        .set    word, 0
 purgatory_start:
         lea     .Lstack(%rip), %rsp
 purgatory_verify:
         jmp     purgatory_verify
         .size   purgatory_verify, . - purgatory_verify
+x86_exception_stubs:
+        .irp    reg, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+        mov     .Lregs + word(%rip), %\\reg
+        .set    word, word + 8
+        .endr
+        jmp     *.Lregs + 128(%rip)
 text_end:
         .balign 8
 purgatory_checksum:
         .skip   8
         .size   purgatory_checksum, 8
         .balign 4096
+.Lregs:
 entry64_regs:
         .skip   136
         .size   entry64_regs, 136

@@ -8,6 +8,30 @@ use std::ops::Deref;
 
 use object::{Endianness, elf};
 
+use crate::symbols::Code;
+
+/// Finds, in code at an address, what is loaded from an image: names and offsets.
+pub(crate) type FindLoads = fn(&[u8], u64, u64) -> Vec<(String, u64)>;
+
+/// Finds what lies on the stack at its deepest.
+pub(crate) type FindParts = fn(&Code<'_>) -> Result<Vec<Part>, String>;
+
+/// Something that lies on a stack, perhaps several times.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) what: &'static str,
+    pub(crate) times: u64,
+    pub(crate) deepest: Deepest,
+}
+
+/// The deepest stack of a function.
+#[derive(Clone, Debug)]
+pub(crate) struct Deepest {
+    pub(crate) bytes: u64,
+    /// The functions that lead there, by their offsets.
+    pub(crate) path: Vec<u64>,
+}
+
 /// An architecture that the purgatory is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arch {
@@ -20,6 +44,17 @@ pub enum Arch {
 impl Arch {
     /// All of them; the first is meant where none is named.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Riscv64];
+
+    /// Returns what finds the instructions that load the register image, where that
+    /// is known.
+    pub(crate) fn register_loads(self) -> Option<FindLoads> {
+        (self == Self::X86_64).then_some(x86_64::loads)
+    }
+
+    /// Returns what finds the deepest stack of a blob of ours, where that is known.
+    pub(crate) fn stack_parts(self) -> Option<FindParts> {
+        (self == Self::X86_64).then_some(x86_64::parts)
+    }
 
     /// Name of the linked program, beside the file for the kernel.
     #[must_use]

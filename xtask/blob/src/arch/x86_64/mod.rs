@@ -3,6 +3,8 @@
 
 mod causes;
 mod instructions;
+mod registers;
+mod stack;
 
 use object::elf::RelocationType;
 use object::{Endianness, elf};
@@ -48,6 +50,9 @@ pub(super) static FACTS: Facts = Facts {
     cause: causes::describe,
     instructions: instructions::RULE,
 };
+
+pub(super) use registers::loads;
+pub(super) use stack::parts;
 
 /// `struct kexec_entry64_regs` (`arch/x86/include/asm/kexec.h`).
 const REGISTERS: Registers = Registers {
