@@ -7,9 +7,9 @@ use blob::manifest::Manifest;
 use blob::number::PAGE;
 use blob::set;
 use blob::wrap::CHECKSUM;
-use object::Object as _;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use purgatory::abi::Config as Record;
-use purgatory_tests::cases::{Config, Console, Damage, Pick, Place, Verdict};
+use purgatory_tests::cases::{CANARY, Config, Console, Damage, Part, Pick, Place, Verdict};
 use purgatory_tests::plan::{DIRTY, Flip, Mapping, Range};
 use sha2::{Digest as _, Sha256};
 
@@ -96,7 +96,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
             Damage::TooHigh => last.start = programs.arch.address_limit - PAGE,
-            Damage::Ours(offset) => last.start = virt + offset,
+            Damage::Ours(part) => last.start = find(blob, &loaded, part)?,
             Damage::Unmapped => {
                 last.start = machine.memory.unmapped - last.len;
                 told[0].start = machine.memory.unmapped;
@@ -118,6 +118,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     let place = |name| Ok::<_, anyhow::Error>((loaded.symbol_address(name)? - virt) as usize);
     let damaged = match case.damage {
         Damage::Own(before) => Some(place(CHECKSUM)? + 8 - before),
+        Damage::Code => Some(place("purgatory_verify")?),
         Damage::Config(byte) => Some(place("purgatory_config")? + byte),
         _ => None,
     };
@@ -295,9 +296,28 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     set!(record, Record.patience, config.patience);
     set!(record, Record.uart_port, config.port);
     set!(record, Record.uart_divisor, config.divisor);
-    set!(record, Record.uart_mmio, config.memory);
+    let memory = match config.memory {
+        // The stack, 512 bytes less than two pages, has it at its lower end.
+        CANARY => loaded.symbol_address("stack_end")? - 0x1e00,
+        memory => memory,
+    };
+    set!(record, Record.uart_mmio, memory);
     loaded.set_symbol("purgatory_config", &record)?;
     Ok(())
+}
+
+/// Returns where a part of the purgatory lies.
+fn find(blob: &[u8], loaded: &Loaded<'_>, part: Part) -> Result<u64> {
+    const RECORD: &str = "purgatory_status";
+    let record = loaded.symbol_address(RECORD)?;
+    let file = object::File::parse(blob)?;
+    let stack = file.section_by_name(".stack").context("no stack")?;
+    let symbol = file.symbol_by_name(RECORD).context("no record")?;
+    Ok(match part {
+        Part::Code => loaded.symbol_address("purgatory_start")?,
+        Part::Record => record,
+        Part::End => record - symbol.address() + stack.size() - 1,
+    })
 }
 
 /// The register image: a value of its own in each register, so that a mix-up
