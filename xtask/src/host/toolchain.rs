@@ -112,6 +112,33 @@ pub(crate) fn find_std(target: &str) -> Option<(PathBuf, PathBuf)> {
     found.map(|compiler| (compiler.cargo, compiler.rustc))
 }
 
+/// Describes a run of cargo on programs for the Linux of an architecture. Where no
+/// compiler has `std` for it, that is built from source, and another linker links.
+pub(crate) fn with_std(name: &str, target: &str, verb: &str) -> Result<Command> {
+    let mut command;
+    if let Some((cargo, rustc)) = find_std(target) {
+        command = Command::new(cargo);
+        command.env("RUSTC", rustc).arg(verb);
+    } else {
+        let mut compilers = compilers().into_iter();
+        let compiler = compilers.find(|compiler| compiler.has(Core::Source, Arch::ALL[0]));
+        let compiler = compiler.with_context(|| {
+            format!("no compiler has `std` for {target}, and none has its source")
+        })?;
+        command = Command::new(&compiler.cargo);
+        command.env("RUSTC", &compiler.rustc);
+        command.env("RUSTC_BOOTSTRAP", "1");
+        command.args([verb, "-Zbuild-std=std,panic_abort"]);
+    }
+    if name != env::consts::ARCH {
+        let variable = target.to_uppercase().replace('-', "_");
+        let linker = format!("{name}-linux-gnu-gcc");
+        command.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
+    }
+    command.args(["--target", target]);
+    Ok(command)
+}
+
 fn toolchain(
     arch: Arch,
     wanted: Option<Core>,

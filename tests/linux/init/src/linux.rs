@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 const ON_CRASH: libc::c_ulong = 2;
 const DEBUG: libc::c_ulong = 8;
 
-/// What the second kernel's command line has besides the step: its decompressor
-/// prints through `earlyprintk`, so that its first line is its first breath.
-const SECOND: &str = "console=ttyS0 earlyprintk=ttyS0 panic=-1";
+/// What the second kernel's command line has besides the step, and what makes its first
+/// line its first breath.
+const SECOND: &str = "console=ttyS0 panic=-1";
 
 /// Runs the step of this boot; a success does not return.
 pub(crate) fn run() {
@@ -59,8 +59,9 @@ fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
     let initrd = File::open(agreed::INITRD).context(agreed::INITRD)?;
     let digest = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
     let hold = env::var_os(agreed::HOLD).is_some();
+    let early = env::var(agreed::EARLY).context(agreed::EARLY)?;
     let line = CString::new(format!(
-        "{SECOND} {}={step} {}={digest}",
+        "{SECOND} {early} {}={step} {}={digest}",
         agreed::STEP,
         agreed::DIGEST
     ))?;
