@@ -17,6 +17,13 @@ use sha2::{Digest as _, Sha256};
 const ON_CRASH: libc::c_ulong = 2;
 const DEBUG: libc::c_ulong = 8;
 
+/// `libc` does not name it everywhere: the table that newer architectures share
+/// (`include/uapi/asm-generic/unistd.h`), or x86's.
+const KEXEC_FILE_LOAD: libc::c_long = match libc::SYS_kexec_load {
+    104 => 294,
+    _ => 320,
+};
+
 /// What the second kernel's command line has besides the step, and what makes its first
 /// line its first breath.
 const SECOND: &str = "console=ttyS0 panic=-1";
@@ -107,7 +114,7 @@ fn kexec_file_load(
     // call, and checks both descriptors itself.
     let result = unsafe {
         libc::syscall(
-            libc::SYS_kexec_file_load,
+            KEXEC_FILE_LOAD,
             kernel.as_raw_fd(),
             initrd.as_raw_fd(),
             line.len(),
