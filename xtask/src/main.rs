@@ -25,7 +25,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use host::{failure, options::Setup};
+use host::failure;
+use host::options::{Asked, Choice, Setup};
 
 /// Builds the purgatory, proves its promises, and boots it.
 #[derive(Parser)]
@@ -34,10 +35,22 @@ struct Cli {
     #[command(subcommand)]
     command: command::Command,
     #[command(flatten)]
-    setup: Setup,
+    asked: Asked,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    failure::exit_code(cli.command.run(&cli.setup))
+    let Asked {
+        provision,
+        core,
+        arch,
+    } = cli.asked;
+    failure::exit_code(match arch {
+        Choice::Whole(arch) => cli.command.run(&Setup {
+            provision,
+            core,
+            arch,
+        }),
+        Choice::Core(only) => cli.command.run_core(only),
+    })
 }

@@ -3,6 +3,7 @@
 
 mod acts;
 mod case;
+pub(crate) mod count;
 pub(crate) mod faults;
 mod golden;
 pub(crate) mod image;

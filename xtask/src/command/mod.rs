@@ -15,11 +15,13 @@ mod status;
 mod test;
 
 use anyhow::Result;
+use blob::arch::CoreOnly;
 use clap::Subcommand;
 
+use crate::host::failure::usage;
 use crate::host::options::Setup;
 #[cfg(target_os = "linux")]
-use crate::native::bench::child;
+use crate::native::{bench::child, emulated};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -49,11 +51,25 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchChild(child::Options),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Trials(emulated::Options),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
 }
 
 impl Command {
+    /// Runs it for an architecture that has no boot.
+    pub(crate) fn run_core(&self, only: CoreOnly) -> Result<()> {
+        let name = only.name;
+        match self {
+            Self::Test(_) => test::run_core(only),
+            _ => Err(usage(format!(
+                "{name}: core only; no boot support yet: only `test` knows it"
+            ))),
+        }
+    }
+
     /// Runs it.
     pub(crate) fn run(&self, setup: &Setup) -> Result<()> {
         match self {
@@ -72,6 +88,8 @@ impl Command {
             Self::Bench(options) => bench::run(options, setup),
             #[cfg(target_os = "linux")]
             Self::BenchChild(options) => child::run(options),
+            #[cfg(target_os = "linux")]
+            Self::Trials(options) => emulated::run(options),
         }
     }
 }

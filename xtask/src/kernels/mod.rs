@@ -1,5 +1,6 @@
 //! Real kernels, unmodified but for the purgatory in them, and what is proven in them.
 
+mod build;
 pub(crate) mod busybox;
 mod corrupt;
 pub(crate) mod direct;

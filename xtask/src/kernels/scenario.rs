@@ -122,11 +122,13 @@ impl First {
             Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
         };
         let line = format!(
-            "console=ttyS0 panic=-1 {}={} {}={}{crash}{more}",
+            "console=ttyS0 panic=-1 {}={} {}={} {}={}{crash}{more}",
             linux_init::STEP,
             way.step(),
             linux_init::DIGEST,
             self.digest,
+            linux_init::EARLY,
+            self.machine.early,
         );
         let qemu = Qemu::new(self.machine, name, LIMIT)?.serial(CONSOLE)?;
         let qemu = qemu.args(self.machine.linux);

@@ -2,5 +2,6 @@
 
 pub(crate) mod arch;
 pub(crate) mod bench;
+pub(crate) mod emulated;
 pub(crate) mod trials;
 mod userspace;

@@ -25,6 +25,9 @@ pub const HOLD: &str = "purgatory_hold";
 /// Kernel parameter: the SHA-256 of [`PAYLOAD`], in hexadecimal.
 pub const DIGEST: &str = "purgatory_digest";
 
+/// Kernel parameter: the one by which the second kernel speaks as early as it can.
+pub const EARLY: &str = "purgatory_early";
+
 /// What ends a hold.
 pub const GO: &str = "go\n";
 

@@ -18,9 +18,16 @@ use sha2::{Digest as _, Sha256};
 const ON_CRASH: libc::c_ulong = 2;
 const DEBUG: libc::c_ulong = 8;
 
-/// What the second kernel's command line has besides the step: its decompressor
-/// prints through `earlyprintk`, so that its first line is its first breath.
-const SECOND: &str = "console=ttyS0 earlyprintk=ttyS0 panic=-1";
+/// `libc` does not name it everywhere: the table that newer architectures share
+/// (`include/uapi/asm-generic/unistd.h`), or x86's.
+const KEXEC_FILE_LOAD: libc::c_long = match libc::SYS_kexec_load {
+    104 => 294,
+    _ => 320,
+};
+
+/// What the second kernel's command line has besides the step, and what makes its first
+/// line its first breath.
+const SECOND: &str = "console=ttyS0 panic=-1";
 
 /// What the module is told: that its purgatory speaks shows who verified.
 const PARAMETERS: &CStr = c"verbose=1";
@@ -95,8 +102,9 @@ fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
     let initrd = File::open(agreed::INITRD).context(agreed::INITRD)?;
     let digest = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
     let held = env::var_os(agreed::HOLD).is_some();
+    let early = env::var(agreed::EARLY).context(agreed::EARLY)?;
     let line = CString::new(format!(
-        "{SECOND} {}={step} {}={digest}",
+        "{SECOND} {early} {}={step} {}={digest}",
         agreed::STEP,
         agreed::DIGEST
     ))?;
@@ -136,7 +144,7 @@ fn kexec_file_load(
     // call, and checks both descriptors itself.
     let result = unsafe {
         libc::syscall(
-            libc::SYS_kexec_file_load,
+            KEXEC_FILE_LOAD,
             kernel.as_raw_fd(),
             initrd.as_raw_fd(),
             line.len(),

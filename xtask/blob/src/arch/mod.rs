@@ -63,6 +63,41 @@ impl Arch {
     }
 }
 
+/// An architecture for which only the library is there, and no boot yet.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreOnly {
+    /// Its name on command lines.
+    pub name: &'static str,
+    /// The target of programs for its Linux.
+    pub linux_target: &'static str,
+    /// What Debian calls it.
+    pub debian: &'static str,
+    /// QEMU's program for its user space.
+    pub emulator: &'static str,
+}
+
+/// All of them; of either order of bytes.
+pub const CORE_ONLY: [CoreOnly; 3] = [
+    CoreOnly {
+        name: "aarch64",
+        linux_target: "aarch64-unknown-linux-gnu",
+        debian: "arm64",
+        emulator: "qemu-aarch64",
+    },
+    CoreOnly {
+        name: "s390x",
+        linux_target: "s390x-unknown-linux-gnu",
+        debian: "s390x",
+        emulator: "qemu-s390x",
+    },
+    CoreOnly {
+        name: "powerpc64le",
+        linux_target: "powerpc64le-unknown-linux-gnu",
+        debian: "ppc64el",
+        emulator: "qemu-ppc64le",
+    },
+];
+
 impl fmt::Display for Arch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name)
