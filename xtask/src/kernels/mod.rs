@@ -2,6 +2,7 @@
 
 pub(crate) mod busybox;
 mod corrupt;
+pub(crate) mod debian;
 pub(crate) mod direct;
 mod fetch;
 mod hanging;
