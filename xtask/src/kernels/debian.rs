@@ -25,7 +25,7 @@ use crate::vm::qemu::Qemu;
 use crate::vm::run::Run;
 
 /// The longest one start of the machine may take.
-const LIMIT: Duration = Duration::from_secs(400);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What the machine has, beside what debootstrap brings by itself.
 const PACKAGES: &str = "systemd-sysv,udev,kmod,procps,initramfs-tools,dkms,kdump-tools,\
@@ -187,10 +187,10 @@ impl Session {
         let number = self.typed;
         // What is typed comes back, and must not be taken for the answer.
         let typed = format!(
-            "if {command}; then echo good-$((0+{number})); else echo bad-$((0+{number})); fi\n"
+            "if {command}; then echo good-$((0+{number})).; else echo bad-$((0+{number})).; fi\n"
         );
         self.run.send(CONSOLE, &typed)?;
-        let answers = [format!("good-{number}\r"), format!("bad-{number}\r")];
+        let answers = [format!("good-{number}."), format!("bad-{number}.")];
         let (answer, _) = self
             .run
             .wait_for_any(CONSOLE, &answers.each_ref().map(|text| &**text))?;
@@ -223,12 +223,12 @@ impl Session {
 fn install_and_panic(stranger: &mut Stranger<'_>) -> Result<()> {
     let mut session = stranger.start("install")?;
     session.sh(&format!("{FIND} > /root/before"))?;
-    session
-        .sh("DEBIAN_FRONTEND=noninteractive apt-get install -y --no-download ./purgatory-*.deb")?;
+    session.sh("DEBIAN_FRONTEND=noninteractive apt-get install -qy ./purgatory-*.deb")?;
     session.sh("grep -q '^purgatory ' /proc/modules")?;
     session.sh("purgatory-tools setup")?;
     session.sh("echo options purgatory verbose=1 on_refusal=reset-after=2 > /etc/modprobe.d/purgatory.conf")?;
     session.sh("modprobe -r purgatory && modprobe purgatory && kdump-config reload")?;
+    session.sh("purgatory-tools status | grep \"^crash image  this project\"")?;
     session.panic(SPOKEN)?;
     session.ends("guest-reset")
 }
