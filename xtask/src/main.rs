@@ -18,6 +18,7 @@ mod kernels;
 mod machine;
 #[cfg(target_os = "linux")]
 mod native;
+mod release;
 mod tree;
 mod vm;
 
@@ -38,7 +39,18 @@ struct Cli {
     asked: Asked,
 }
 
+/// Says what a purgatory is, what it is told, and what it left behind.
+#[derive(Parser)]
+#[command(name = "purgatory-tools", version)]
+struct Tools {
+    #[command(subcommand)]
+    tool: command::Tool,
+}
+
 fn main() -> ExitCode {
+    if cfg!(feature = "tools") {
+        return failure::exit_code(Tools::parse().tool.run());
+    }
     let cli = Cli::parse();
     let Asked {
         provision,

@@ -65,7 +65,9 @@ pub(crate) struct Options {
 /// Runs `cargo xtask boot`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let given = options.blob.as_deref();
-    let blob = given.map(freestanding::accept).transpose()?;
+    let blob = given
+        .map(|path| freestanding::accept(path, setup.arch))
+        .transpose()?;
     let linux = options.linux()?;
     setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     let programs = Programs::build(blob, setup)?;

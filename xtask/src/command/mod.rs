@@ -6,11 +6,14 @@ mod boot;
 mod build;
 mod check;
 mod configure;
+mod debian;
 mod explain;
 mod integrate;
 mod lint;
 mod linux;
 mod probe;
+mod release;
+mod setup;
 mod status;
 mod test;
 
@@ -35,6 +38,8 @@ pub(crate) enum Command {
     Boot(boot::Options),
     /// Load the blob by `kexec_file_load(2)` in real kernels and start it
     Linux(linux::Options),
+    /// Install a release on a Debian machine, use it, and purge it
+    Debian(debian::Options),
     /// Say what a kernel tree does with a purgatory, and which lines decide it
     Probe(probe::Options),
     /// Make a kernel tree build with the blob, or as it was before
@@ -43,6 +48,10 @@ pub(crate) enum Command {
     Explain(explain::Options),
     /// Find what a purgatory left behind in a machine's memory
     Status(status::Options),
+    /// Build what others install: a tarball, and packages for Debian
+    Release(release::Options),
+    /// Build a release again, elsewhere, and compare
+    VerifyRelease(release::VerifyOptions),
     /// Check formatting and lints, on the host and on the freestanding target
     Lint,
     /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
@@ -56,6 +65,35 @@ pub(crate) enum Command {
     Trials(emulated::Options),
     /// Run every proof: host tests, the checker, the boot cases
     Test(test::Options),
+}
+
+/// The commands of a release.
+#[derive(Subcommand)]
+pub(crate) enum Tool {
+    /// Check a purgatory against everything that its loaders rely on
+    Check(check::Options),
+    /// Set what a purgatory does beyond the kernel's contract
+    Configure(configure::Options),
+    /// Say what a purgatory's report on a serial console means
+    Explain(explain::Options),
+    /// Find what a purgatory left behind in a machine's memory
+    Status(status::Options),
+    /// Make kdump-tools load by `kexec_file_load(2)`
+    Setup(setup::Options),
+}
+
+impl Tool {
+    /// Runs it.
+    pub(crate) fn run(&self) -> Result<()> {
+        let setup = &Setup::of_tools();
+        match self {
+            Self::Check(options) => check::run(options),
+            Self::Configure(options) => configure::run(options),
+            Self::Explain(options) => explain::run(options, setup),
+            Self::Status(options) => status::run(options, setup),
+            Self::Setup(options) => setup::run(options),
+        }
+    }
 }
 
 impl Command {
@@ -80,6 +118,9 @@ impl Command {
             Self::Linux(options) => linux::run(options, setup),
             Self::Probe(options) => probe::run(options),
             Self::Integrate(options) => integrate::run(options, setup),
+            Self::Debian(options) => debian::run(options, setup),
+            Self::Release(options) => release::run(options, setup),
+            Self::VerifyRelease(options) => release::verify(options, setup),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options, setup),
             Self::Status(options) => status::run(options, setup),

@@ -110,6 +110,18 @@ pub(crate) static KERNEL_BUILD: [&Need; 1] = [&Need {
     ..NOTHING
 }];
 
+/// What makes and reads the disk of a Debian machine.
+pub(crate) static STRANGER: Need = Need {
+    check: |_| on_path(&["debootstrap", "mke2fs", "debugfs"]),
+    packages: [
+        "debootstrap e2fsprogs",
+        "debootstrap e2fsprogs",
+        "debootstrap e2fsprogs",
+        "",
+    ],
+    ..NOTHING
+};
+
 /// What `cargo xtask lint` runs.
 pub(crate) const LINTERS: [&Need; 2] = [
     &Need {

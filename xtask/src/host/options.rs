@@ -62,6 +62,15 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// What it is where nothing is built.
+    pub(crate) const fn of_tools() -> Self {
+        Self {
+            provision: false,
+            core: None,
+            arch: Arch::ALL[0],
+        }
+    }
+
     /// Finds the toolchain; [`Setup::require`] has made sure that there is one.
     pub(crate) fn toolchain(&self) -> anyhow::Result<Toolchain> {
         toolchain::find(self.arch, self.core)

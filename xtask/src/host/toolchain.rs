@@ -55,9 +55,10 @@ pub(crate) struct Toolchain {
 
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  {} ({})", self.version, self.rustc.display())?;
+        // No paths: it stands in a release, too.
+        writeln!(f, "  {}", self.version)?;
         writeln!(f, "  core: {}, because {}", self.core, self.why)?;
-        write!(f, "  {} ({})", self.lld_version, self.lld.display())
+        write!(f, "  {}", self.lld_version)
     }
 }
 

@@ -99,7 +99,7 @@ impl Packaged {
 
     /// Describes the release's archives; their signatures are verified with Debian's
     /// keys, or nothing comes from there.
-    fn sources(&self, arch: Arch) -> Result<String> {
+    pub(super) fn sources(&self, arch: Arch) -> Result<String> {
         let known = mirrors()?;
         let archive = |name: &str, usual: &str| {
             let same = known.iter().find(|(_, archive)| archive.ends_with(name));

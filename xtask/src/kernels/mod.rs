@@ -3,6 +3,7 @@
 mod build;
 pub(crate) mod busybox;
 mod corrupt;
+pub(crate) mod debian;
 pub(crate) mod direct;
 mod fetch;
 mod hanging;

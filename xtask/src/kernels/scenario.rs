@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// Room for the second kernel, its archive, and the archive unpacked: rootfs
 /// takes at most half of what is free.
-const CRASH_KERNEL: &str = "384M";
+pub(super) const CRASH_KERNEL: &str = "384M";
 
 /// The first sign of life of a second kernel, by version and configuration.
 pub(super) const FIRST_LINES: [&str; 3] = [
@@ -46,7 +46,7 @@ const TROUBLE: [&str; 9] = [
 ];
 
 /// How our purgatory, made to speak, says that all is well.
-const SPOKEN: &str = "\npurgatory: verified ";
+pub(super) const SPOKEN: &str = "\npurgatory: verified ";
 
 /// The panic that the crash scenario asks for.
 const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
