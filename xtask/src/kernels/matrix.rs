@@ -152,7 +152,10 @@ pub(crate) fn prove(
             };
             firsts.push((name, first));
         }
-        for test in scenario.tests() {
+        let elsewhere = Test::Start(Way::CrashElsewhere);
+        let crashes = matches!(scenario, Scenario::Crash | Scenario::All);
+        let elsewhere = (crashes && machine.crashes_elsewhere).then_some(&elsewhere);
+        for test in scenario.tests().iter().chain(elsewhere) {
             cells.extend(firsts.iter().map(|(blob, first)| Cell {
                 kernel,
                 blob,

@@ -57,6 +57,8 @@ pub(crate) enum Way {
     Normal,
     /// A panic.
     Crash,
+    /// A panic on the second processor.
+    CrashElsewhere,
 }
 
 impl fmt::Display for Way {
@@ -64,6 +66,7 @@ impl fmt::Display for Way {
         formatter.write_str(match self {
             Self::Normal => "kexec",
             Self::Crash => "crash",
+            Self::CrashElsewhere => "crash elsewhere",
         })
     }
 }
@@ -73,6 +76,7 @@ impl Way {
         match self {
             Self::Normal => step::KEXEC,
             Self::Crash => step::CRASH,
+            Self::CrashElsewhere => step::CRASH_ELSEWHERE,
         }
     }
 
@@ -80,7 +84,7 @@ impl Way {
     pub(super) const fn last_line(self) -> &'static str {
         match self {
             Self::Normal => "Starting new kernel",
-            Self::Crash => PANIC,
+            Self::Crash | Self::CrashElsewhere => PANIC,
         }
     }
 }
@@ -102,7 +106,7 @@ impl First {
     pub(super) fn qemu(&self, name: &str, way: Way, more: &str) -> Result<Qemu> {
         let crash = match way {
             Way::Normal => String::new(),
-            Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
+            Way::Crash | Way::CrashElsewhere => format!(" crashkernel={CRASH_KERNEL}"),
         };
         let line = format!(
             "console=ttyS0 panic=-1 {}={} {}={} {}={}{crash}{more}",

@@ -48,6 +48,8 @@ pub(crate) struct Machine {
     pub(crate) cpu: &'static str,
     /// QEMU's arguments for a real kernel.
     pub(crate) linux: &'static [&'static str],
+    /// Whether that has a second processor, on which it crashes, too.
+    pub(crate) crashes_elsewhere: bool,
     /// What makes a real kernel speak as early as it can.
     pub(crate) early: &'static str,
     /// Where RAM of so many bytes lies.

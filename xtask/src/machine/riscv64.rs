@@ -48,7 +48,8 @@ pub(super) static MACHINE: Machine = Machine {
     },
     machine: "virt",
     cpu: "max",
-    linux: &["-machine", "virt", "-cpu", "max", "-m", "1G"],
+    linux: &["-machine", "virt", "-cpu", "max", "-m", "1G", "-smp", "2"],
+    crashes_elsewhere: true,
     early: "earlycon=sbi",
     ram: |size| {
         vec![plan::Range {

@@ -43,6 +43,7 @@ pub(super) static MACHINE: Machine = Machine {
     machine: "pc",
     cpu: "max",
     linux: &["-machine", "q35", "-cpu", "max", "-m", "1G"],
+    crashes_elsewhere: false,
     early: "earlyprintk=ttyS0",
     ram,
     firmware: MIB,

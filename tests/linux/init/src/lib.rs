@@ -10,6 +10,8 @@ pub mod step {
     pub const KEXEC: &str = "kexec";
     /// Loads the second kernel as a capture kernel and panics.
     pub const CRASH: &str = "crash";
+    /// As [`CRASH`], on the second processor.
+    pub const CRASH_ELSEWHERE: &str = "crash-elsewhere";
     /// Runs in the second kernel: verifies that it got what was loaded.
     pub const VERIFY: &str = "verify";
     /// Runs in the capture kernel: as [`VERIFY`], and reads the old memory.

@@ -1,4 +1,4 @@
-//! The four steps, one per boot.
+//! The steps, one per boot.
 use std::env;
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -11,6 +11,7 @@ use linux_init as agreed;
 use linux_init::step;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use sha2::{Digest as _, Sha256};
 
 /// `KEXEC_FILE_ON_CRASH` and `KEXEC_FILE_DEBUG` of include/uapi/linux/kexec.h.
@@ -50,14 +51,22 @@ fn run_step() -> Result<()> {
             load(step::VERIFY, 0)?;
             reboot(RebootCommand::Kexec).context("reboot")
         }
-        step::CRASH => {
-            load(step::CAPTURE, ON_CRASH)?;
-            fs::write("/proc/sysrq-trigger", "c").context("sysrq")
+        step::CRASH => crash(),
+        step::CRASH_ELSEWHERE => {
+            let mut second = CpuSet::new();
+            second.set(1);
+            sched_setaffinity(None, &second).context("the second processor")?;
+            crash()
         }
         step::VERIFY => verify(),
         step::CAPTURE => capture().and_then(|()| verify()),
         other => bail!("unknown step {other}"),
     }
+}
+
+fn crash() -> Result<()> {
+    load(step::CAPTURE, ON_CRASH)?;
+    fs::write("/proc/sysrq-trigger", "c").context("sysrq")
 }
 
 /// Loads the second kernel, whose init will run `step`.
