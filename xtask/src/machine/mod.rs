@@ -46,6 +46,8 @@ pub(crate) struct Machine {
     /// QEMU's usual machine and CPU model.
     pub(crate) machine: &'static str,
     pub(crate) cpu: &'static str,
+    /// Whether `boot --kernel` knows its kernels.
+    pub(crate) boots_linux: bool,
     /// QEMU's arguments for a real kernel.
     pub(crate) linux: &'static [&'static str],
     /// Whether that has a second processor, on which it crashes, too.

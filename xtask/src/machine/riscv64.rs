@@ -48,6 +48,7 @@ pub(super) static MACHINE: Machine = Machine {
     },
     machine: "virt",
     cpu: "max",
+    boots_linux: false,
     linux: &["-machine", "virt", "-cpu", "max", "-m", "1G", "-smp", "2"],
     crashes_elsewhere: true,
     early: "earlycon=sbi",

@@ -42,6 +42,7 @@ pub(super) static MACHINE: Machine = Machine {
     is_at_rest: |code| matches!(code, [.., 0xf4, _, _] | [.., 0xeb, 0xfe]),
     machine: "pc",
     cpu: "max",
+    boots_linux: true,
     linux: &["-machine", "q35", "-cpu", "max", "-m", "1G"],
     crashes_elsewhere: false,
     early: "earlyprintk=ttyS0",
