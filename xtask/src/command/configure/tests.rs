@@ -277,15 +277,15 @@ fn every_other_byte_mode_and_link_stay() {
 #[test]
 fn what_an_architecture_lacks_is_refused() {
     let riscv64 = Arch::ALL.into_iter().find(|arch| arch.name == "riscv64");
-    let suits = |arguments| {
+    let accepts = |arguments| {
         let mut config = [0; size_of::<Config>()];
         options(arguments).unwrap().apply(&mut config).unwrap();
-        super::suits(riscv64.unwrap(), &config).is_ok()
+        suits(riscv64.unwrap(), &config).is_ok()
     };
-    assert!(suits(
+    assert!(accepts(
         "--console firmware --console mmio=0x10000000 --backend zvknh"
     ));
     for lacking in ["--console com1", "--vga", "--backend sha-ni"] {
-        assert!(!suits(lacking), "{lacking}");
+        assert!(!accepts(lacking), "{lacking}");
     }
 }
