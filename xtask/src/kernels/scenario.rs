@@ -63,6 +63,8 @@ pub(crate) enum Way {
     Crash,
     /// As [`Way::Normal`], once the module was there and is gone.
     Undone,
+    /// A panic on the second processor.
+    CrashElsewhere,
 }
 
 impl fmt::Display for Way {
@@ -71,6 +73,7 @@ impl fmt::Display for Way {
             Self::Normal => "kexec",
             Self::Crash => "crash",
             Self::Undone => "undo",
+            Self::CrashElsewhere => "crash elsewhere",
         })
     }
 }
@@ -81,6 +84,7 @@ impl Way {
             Self::Normal => step::KEXEC,
             Self::Crash => step::CRASH,
             Self::Undone => step::UNDO,
+            Self::CrashElsewhere => step::CRASH_ELSEWHERE,
         }
     }
 
@@ -88,7 +92,7 @@ impl Way {
     pub(super) const fn last_line(self) -> &'static str {
         match self {
             Self::Normal | Self::Undone => "Starting new kernel",
-            Self::Crash => PANIC,
+            Self::Crash | Self::CrashElsewhere => PANIC,
         }
     }
 }
@@ -119,7 +123,7 @@ impl First {
     pub(super) fn qemu(&self, name: &str, way: Way, more: &str) -> Result<Qemu> {
         let crash = match way {
             Way::Normal | Way::Undone => String::new(),
-            Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
+            Way::Crash | Way::CrashElsewhere => format!(" crashkernel={CRASH_KERNEL}"),
         };
         let line = format!(
             "console=ttyS0 panic=-1 {}={} {}={} {}={}{crash}{more}",

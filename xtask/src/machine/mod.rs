@@ -46,8 +46,12 @@ pub(crate) struct Machine {
     /// QEMU's usual machine and CPU model.
     pub(crate) machine: &'static str,
     pub(crate) cpu: &'static str,
+    /// Whether `boot --kernel` knows its kernels.
+    pub(crate) boots_linux: bool,
     /// QEMU's arguments for a real kernel.
     pub(crate) linux: &'static [&'static str],
+    /// Whether that has a second processor, on which it crashes, too.
+    pub(crate) crashes_elsewhere: bool,
     /// What makes a real kernel speak as early as it can.
     pub(crate) early: &'static str,
     /// Where RAM of so many bytes lies.

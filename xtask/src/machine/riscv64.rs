@@ -48,7 +48,9 @@ pub(super) static MACHINE: Machine = Machine {
     },
     machine: "virt",
     cpu: "max",
-    linux: &["-machine", "virt", "-cpu", "max", "-m", "1G"],
+    boots_linux: false,
+    linux: &["-machine", "virt", "-cpu", "max", "-m", "1G", "-smp", "2"],
+    crashes_elsewhere: true,
     early: "earlycon=sbi",
     ram: |size| {
         vec![plan::Range {

@@ -12,6 +12,7 @@ use linux_init as agreed;
 use linux_init::step;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, delete_module, finit_module, reboot};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use sha2::{Digest as _, Sha256};
 
 /// `KEXEC_FILE_ON_CRASH` and `KEXEC_FILE_DEBUG` of include/uapi/linux/kexec.h.
@@ -63,10 +64,12 @@ fn run_step() -> Result<()> {
             load(step::VERIFY, 0)?;
             reboot(RebootCommand::Kexec).context("reboot")
         }
-        step::CRASH => {
-            insert()?;
-            load(step::CAPTURE, ON_CRASH)?;
-            fs::write("/proc/sysrq-trigger", "c").context("sysrq")
+        step::CRASH => crash(),
+        step::CRASH_ELSEWHERE => {
+            let mut second = CpuSet::new();
+            second.set(1);
+            sched_setaffinity(None, &second).context("the second processor")?;
+            crash()
         }
         step::VERIFY => verify(),
         step::CAPTURE => capture().and_then(|()| verify()),
@@ -94,6 +97,12 @@ fn hold(word: &str) -> Result<()> {
         agreed::GO
     );
     Ok(())
+}
+
+fn crash() -> Result<()> {
+    insert()?;
+    load(step::CAPTURE, ON_CRASH)?;
+    fs::write("/proc/sysrq-trigger", "c").context("sysrq")
 }
 
 /// Loads the second kernel, whose init will run `step`.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use object::{Endianness, elf};
+use purgatory::abi::Backend;
 
 use crate::symbols::Code;
 
@@ -148,6 +149,13 @@ pub struct Facts {
     pub registers: Registers,
     /// What its loader relocates.
     pub relocations: Relocations,
+    /// The kinds of consoles that it has, a sum of `Config::CONSOLE_` flags; and what the
+    /// debug console is.
+    pub consoles: u32,
+    /// See [`Facts::consoles`].
+    pub debug_console: &'static str,
+    /// What its blob hashes with.
+    pub backends: &'static [Backend],
     /// Describes an exception.
     pub cause: fn(u64) -> Cause,
     /// What may be executed where.

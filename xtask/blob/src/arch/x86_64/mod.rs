@@ -8,6 +8,7 @@ mod stack;
 
 use object::elf::RelocationType;
 use object::{Endianness, elf};
+use purgatory::abi::{Backend, Config};
 
 use crate::number::ADDRESS_LIMIT;
 
@@ -47,6 +48,12 @@ pub(super) static FACTS: Facts = Facts {
         known: "64, 32, 32S, PC32 and PLT32",
         name: |kind| elf::NAMES_R_X86_64.name(kind),
     },
+    consoles: Config::CONSOLE_PORT
+        | Config::CONSOLE_MMIO
+        | Config::CONSOLE_DEBUG
+        | Config::CONSOLE_VGA,
+    debug_console: "debug port 0xe9",
+    backends: &[Backend::ShaNi, Backend::Sse2, Backend::Portable],
     cause: causes::describe,
     instructions: instructions::RULE,
 };
