@@ -1,7 +1,10 @@
 //! The blob's own memcpy, memmove, memset, memcmp and bcmp against the obvious:
 //! every alignment, every length up to a few cache lines, every overlap.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]
 
+#[cfg(target_arch = "riscv64")]
+use purgatory::arch::riscv64::mem;
+#[cfg(target_arch = "x86_64")]
 use purgatory::arch::x86_64::mem;
 
 const ALIGNMENTS: usize = 16;

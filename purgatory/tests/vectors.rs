@@ -38,7 +38,20 @@ fn runs_here(backend: Backend) -> bool {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+/// What the kernel tells of the CPU; `std` cannot be asked for the vector extensions yet.
+#[cfg(target_arch = "riscv64")]
+fn runs_here(backend: Backend) -> bool {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let isa = cpus.lines().find(|line| line.starts_with("isa"));
+    let has = |name| isa.is_some_and(|isa| isa.split('_').any(|extension| extension == name));
+    match backend {
+        Backend::Zknh => has("zknh"),
+        Backend::Zvknh => has("zvkb") && (has("zvknha") || has("zvknhb")),
+        _ => true,
+    }
+}
+
+#[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
 fn runs_here(backend: Backend) -> bool {
     backend == Backend::Portable
 }

@@ -2,6 +2,8 @@
 //! its exception handler goes on behind that call where [`RESUME`] is not 0.
 #![expect(unsafe_code, reason = "a call that the exception handler can end")]
 
+use core::arch::asm;
+
 use super::machine;
 use crate::abi::Exported;
 
@@ -24,7 +26,11 @@ pub(crate) fn guarded<T, F: FnMut() -> T>(action: F) -> Option<T> {
     extern "C" fn call<T, F: FnMut() -> T>(call: *mut ()) {
         // SAFETY: the only caller passes its own `Call`, which it does not touch meanwhile.
         let call = unsafe { &mut *call.cast::<Call<T, F>>() };
-        call.result = Some((call.action)());
+        let result = (call.action)();
+        // Nothing is written before this that an exception above would have prevented.
+        // SAFETY: empty.
+        unsafe { asm!("", options(nostack, preserves_flags)) };
+        call.result = Some(result);
     }
     let mut argument = Call {
         action,

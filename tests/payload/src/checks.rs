@@ -2,7 +2,7 @@
 
 use core::{fmt, panic::PanicInfo, ptr};
 
-use bootloader_api::{BootInfo, BootloaderConfig, entry_point};
+use bootloader_api::BootInfo;
 use purgatory_tests::{
     arch::{exit_with, memory, say},
     plan::{CANARY, MAGIC, Plan, Range, exit},
@@ -11,11 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::arch;
 
-static CONFIG: BootloaderConfig = BootloaderConfig::new_default();
-
-entry_point!(check_everything, config = &CONFIG);
-
-fn check_everything(info: &'static mut BootInfo) -> ! {
+/// Checks what it was handed, and ends QEMU.
+pub(crate) fn check_everything(info: &'static mut BootInfo) -> ! {
     say(format_args!("payload: running"));
     let mut checks = Checks { failed: 0 };
     let plan = plan(info);

@@ -11,6 +11,7 @@
 //! | `memory(range)` | mapped memory as bytes |
 //! | `exit_with(value)` | ends QEMU |
 
+pub mod riscv64;
 pub mod x86_64;
 
 use crate::plan::Range;
@@ -30,13 +31,13 @@ pub struct MemoryMap {
     pub small: u64,
     /// Where a large one begins.
     pub large: u64,
-    /// A purgatory that is mapped elsewhere.
-    pub mapped: u64,
+    /// A purgatory that is mapped elsewhere, where kernels leave translation on.
+    pub mapped: Option<u64>,
     /// The lowest place of any segment.
     pub lowest: u64,
     /// A page that can play an 8250 in memory.
     pub uart: u64,
-    /// No page table of the harness leads here.
+    /// There is no memory here, for the purgatory at least.
     pub unmapped: u64,
 }
 
@@ -46,5 +47,14 @@ pub use x86_64::{
     guest::{exit_with, memory, say},
 };
 
-#[cfg(all(target_os = "none", not(target_arch = "x86_64")))]
+#[cfg(all(target_os = "none", target_arch = "riscv64"))]
+pub use riscv64::{
+    INFO_AT, PLAN_AT, State,
+    guest::{exit_with, memory, say},
+};
+
+#[cfg(all(
+    target_os = "none",
+    not(any(target_arch = "riscv64", target_arch = "x86_64"))
+))]
 compile_error!("this architecture has no module under tests/src/arch yet");

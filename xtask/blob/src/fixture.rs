@@ -57,51 +57,6 @@ purgatory_status:
         .size   purgatory_status, 160
 ";
 
-/// A purgatory in the manner of kexec-tools' own, that holds what that one promises.
-pub(crate) const TOOL: &str = "
-        .macro  symbol name, size, bytes
-        .global \\name
-\\name:  .skip   \\bytes
-        .size   \\name, \\size
-        .endm
-        .global purgatory_start, stack_end
-        .set    word, 0
-purgatory_start:
-        .irp    reg, rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15
-        mov     entry64_regs + word(%rip), %\\reg
-        .set    word, word + 8
-        .endr
-        jmp     *entry64_regs + 128(%rip)
-spin:   out     %al, $0x80
-        jmp     spin
-        .data
-        symbol  entry64_regs, 136, 136
-        symbol  entry32_regs, 36, 40
-        .irp    name, entry16_regs, entry16_debug_regs
-        symbol  \\name, 48, 48
-        .endr
-        .irp    name, entry16, entry16_debug, entry16_debug_pre32, entry16_debug_first32
-        symbol  \\name, 0, 1
-        .endr
-        .irp    name, entry16_debug_old_first32, stack_arg32_1, stack_arg32_2, serial_baud, skip_checks
-        symbol  \\name, 4, 4
-        .endr
-        .irp    name, cmdline_end, backup_start, backup_src_start, backup_src_size
-        symbol  \\name, 8, 8
-        .endr
-        .irp    name, reset_vga, console_vga, console_serial, panic_kernel
-        symbol  \\name, 1, 1
-        .endr
-        symbol  serial_base, 2, 2
-        symbol  sha256_regions, 256, 256
-        symbol  sha256_digest, 32, 32
-pointer: .quad  spin
-        .bss
-        .balign 4096
-        .skip   4096
-stack_end:
-";
-
 /// A purgatory in the manner of the stock ones: C, several loaded sections,
 /// PC32, PLT32 and 64-bit relocations, the stack in `.bss`.
 pub(crate) const FOREIGN: &str = "

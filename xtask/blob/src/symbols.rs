@@ -76,9 +76,12 @@ impl<'data> Code<'data> {
         Ok(Self::new(bytes, symbols))
     }
 
-    /// Of several symbols at one offset the first in order names it.
+    /// Of several symbols at one offset the first in order names it. An assembler's own
+    /// labels and marks name nothing.
     fn new(bytes: &'data [u8], mut symbols: Vec<(u64, bool, &str)>) -> Self {
-        symbols.retain(|(.., name)| !name.is_empty());
+        let is_name =
+            |name: &str| !name.is_empty() && !name.starts_with('$') && !name.starts_with(".L");
+        symbols.retain(|(.., name)| is_name(name));
         symbols.sort_unstable();
         symbols.dedup_by_key(|(offset, ..)| *offset);
         let names = symbols.into_iter().map(|(offset, _, name)| {

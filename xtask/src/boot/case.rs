@@ -4,12 +4,12 @@ use anyhow::{Context as _, Result};
 use base16ct::lower::encode_string;
 use blob::load::{self, Loaded, Series};
 use blob::manifest::Manifest;
-use blob::number::{ADDRESS_LIMIT, PAGE};
+use blob::number::PAGE;
 use blob::set;
 use blob::wrap::CHECKSUM;
-use object::Object as _;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use purgatory::abi::Config as Record;
-use purgatory_tests::cases::{Config, Console, Damage, Pick, Place, Verdict};
+use purgatory_tests::cases::{CANARY, Config, Console, Damage, Part, Pick, Place, Verdict};
 use purgatory_tests::plan::{DIRTY, Flip, Mapping, Range};
 use sha2::{Digest as _, Sha256};
 
@@ -61,7 +61,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         ..
     } = programs;
     let mut space = Space::new(machine, case.memory, 8 << 20)?;
-    let mut segments = segments(&machine.memory, case.regions, payload)?;
+    let mut segments = segments(machine, case.regions, payload)?;
     for (range, _) in &segments.0 {
         let start = range.start & !(PAGE - 1);
         let len = page_up(range.end()) - start;
@@ -77,27 +77,26 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
         }
         Place::At(start) => (start, start),
         Place::Below(end) => (end - size, end - size),
-        Place::Mapped(virt) => (virt, machine.memory.mapped),
+        Place::Mapped(virt) => (virt, machine.memory.mapped.context("nothing is mapped")?),
     };
     let mut loaded = Loaded::place(blob, virt, Series::V7_2)?;
 
     let regions = table(&machine.memory, case.regions, &segments);
     let digest: [u8; 32] = Sha256::digest(segments.contents(&regions)).into();
     let manifest = segments.manifest(&regions, &digest);
-    let registers = registers(&loaded, programs)?;
-    let mut image_of_registers = registers.clone();
+    let known = &loaded.file.arch.registers;
+    let mut registers = registers(&loaded, programs)?;
     if let Damage::Register(name, bit) = case.damage {
-        let index = loaded.file.arch.registers.index(name);
-        image_of_registers[index] ^= 1 << bit;
+        registers[machine.register(known.names, name)] ^= 1 << bit;
     }
-    loaded.set_registers(&words(&image_of_registers))?;
+    loaded.set_registers(&words(&registers[..known.names.len()]))?;
     let mut told = regions.clone();
     if let Some(last) = told.iter_mut().rev().find(|region| region.len > 0) {
         match case.damage {
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
-            Damage::TooHigh => last.start = ADDRESS_LIMIT - PAGE,
-            Damage::Ours(offset) => last.start = virt + offset,
+            Damage::TooHigh => last.start = programs.arch.address_limit - PAGE,
+            Damage::Ours(part) => last.start = find(blob, &loaded, part)?,
             Damage::Unmapped => {
                 last.start = machine.memory.unmapped - last.len;
                 told[0].start = machine.memory.unmapped;
@@ -119,6 +118,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     let place = |name| Ok::<_, anyhow::Error>((loaded.symbol_address(name)? - virt) as usize);
     let damaged = match case.damage {
         Damage::Own(before) => Some(place(CHECKSUM)? + 8 - before),
+        Damage::Code => Some(place("purgatory_verify")?),
         Damage::Config(byte) => Some(place("purgatory_config")? + byte),
         _ => None,
     };
@@ -186,8 +186,8 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     // What was damaged is said; of registers at an exception nobody knows before.
     let named = match case.damage {
         Damage::Register(name, _) => {
-            let index = loaded.file.arch.registers.index(name);
-            vec![(name, image_of_registers[index])]
+            let index = machine.register(loaded.file.arch.registers.names, name);
+            vec![(name, registers[index])]
         }
         _ => Vec::new(),
     };
@@ -243,6 +243,16 @@ fn facts(
         let digest = Sha256::digest(segments.contents(&[*region]));
         facts.insert(index.to_string(), encode_string(&digest[..4]));
     }
+    // As the table has them, not what was made of the last one.
+    for (index, region) in regions.iter().enumerate() {
+        facts.insert(format!("start{index}"), format!("{:#x}", region.start));
+    }
+    if let Some(last) = regions.iter().rfind(|region| region.len > 0) {
+        let wrapped = 1_u64.wrapping_sub(last.start);
+        facts.insert("wrapped".to_owned(), format!("{wrapped:#x}"));
+    }
+    let limit = programs.arch.address_limit - PAGE;
+    facts.insert("limit".to_owned(), format!("{limit:#x}"));
     for (name, value) in registers {
         facts.insert((*name).to_owned(), format!("{value:#x}"));
     }
@@ -286,9 +296,28 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     set!(record, Record.patience, config.patience);
     set!(record, Record.uart_port, config.port);
     set!(record, Record.uart_divisor, config.divisor);
-    set!(record, Record.uart_mmio, config.memory);
+    let memory = match config.memory {
+        // The stack, 512 bytes less than two pages, has it at its lower end.
+        CANARY => loaded.symbol_address("stack_end")? - 0x1e00,
+        memory => memory,
+    };
+    set!(record, Record.uart_mmio, memory);
     loaded.set_symbol("purgatory_config", &record)?;
     Ok(())
+}
+
+/// Returns where a part of the purgatory lies.
+fn find(blob: &[u8], loaded: &Loaded<'_>, part: Part) -> Result<u64> {
+    const RECORD: &str = "purgatory_status";
+    let record = loaded.symbol_address(RECORD)?;
+    let file = object::File::parse(blob)?;
+    let stack = file.section_by_name(".stack").context("no stack")?;
+    let symbol = file.symbol_by_name(RECORD).context("no record")?;
+    Ok(match part {
+        Part::Code => loaded.symbol_address("purgatory_start")?,
+        Part::Record => record,
+        Part::End => record - symbol.address() + stack.size() - 1,
+    })
 }
 
 /// The register image: a value of its own in each register, so that a mix-up
@@ -299,12 +328,18 @@ fn registers(loaded: &Loaded<'_>, programs: &Programs) -> Result<Vec<u64>> {
     } = programs;
     let known = &loaded.file.arch.registers;
     let odd = |index| 0x0101_0101_0101_0100 * (index as u64 + 1) + 0x5a;
-    let mut registers: Vec<u64> = (0..known.names.len()).map(odd).collect();
-    registers[known.index(machine.stack)] = loaded.symbol_address("stack_end")?;
-    registers[known.index(machine.info)] = machine.memory.info;
+    let count = known.names.len() + machine.through.len();
+    let mut registers: Vec<u64> = (0..count).map(odd).collect();
+    let mut set = |name, value| registers[machine.register(known.names, name)] = value;
+    if let Some(stack) = machine.stack {
+        set(stack, loaded.symbol_address("stack_end")?);
+    }
+    if let Some(info) = machine.info {
+        set(info, machine.memory.info);
+    }
     // Into a region, as the purgatory wants it.
-    registers[known.index(known.parameters)] = machine.memory.parameters;
-    registers[known.index(known.entry)] = object::File::parse(&payload[..])?.entry();
+    set(machine.parameters, machine.memory.parameters);
+    set(known.entry, object::File::parse(&payload[..])?.entry());
     Ok(registers)
 }
 

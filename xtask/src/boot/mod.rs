@@ -3,6 +3,7 @@
 
 mod acts;
 mod case;
+pub(crate) mod count;
 pub(crate) mod faults;
 pub(crate) mod flips;
 mod golden;
@@ -22,7 +23,7 @@ use anyhow::Result;
 use blob::get;
 use blob::status::Record;
 use purgatory::status::{Phase, Status, Verdict};
-use purgatory_tests::cases::{self, Case, Console, Expect};
+use purgatory_tests::cases::{self, Case, Console, Expect, Place};
 use serde_json::json;
 
 pub(crate) use case::prepare;
@@ -71,6 +72,20 @@ pub(crate) fn all(machine: &'static Machine) -> impl Iterator<Item = Boot<'stati
 impl Boot<'_> {
     pub(crate) fn name(&self) -> String {
         format!("{}{}", self.case.name, self.state.1)
+    }
+
+    /// Says why it makes no sense on a machine.
+    pub(crate) fn senseless(&self, machine: &Machine) -> Option<&'static str> {
+        let ram = (machine.ram)(self.case.memory << 20);
+        let is_ram = |at| ram.iter().any(|ram| (ram.start..ram.end()).contains(&at));
+        match self.case.place {
+            Place::At(start) if !is_ram(start) => Some("this machine has no RAM there"),
+            Place::Below(end) if !is_ram(end - 1) => Some("this machine has no RAM there"),
+            Place::Mapped(_) if machine.memory.mapped.is_none() => {
+                Some("kernels leave this machine without address translation")
+            }
+            _ => None,
+        }
     }
 
     /// How long it may take.
@@ -142,10 +157,11 @@ fn equipped(
         qemu = qemu.serial(channel)?;
     }
     let traced = qemu.directory().join("devices.log");
-    qemu = qemu
-        .device(machine.debug, "debug")?
-        .args(trace::arguments(&traced))
-        .args(case.devices);
+    qemu = match machine.debug {
+        Some(device) => qemu.device(device, "debug")?,
+        None => qemu.serial("debug")?,
+    };
+    qemu = qemu.args(trace::arguments(&traced)).args(case.devices);
     Ok((qemu, ram, traced))
 }
 
@@ -190,8 +206,8 @@ fn observe(
     };
     let mut screen = String::new();
     if ended.is_none() {
-        if heard(Console::Screen) {
-            screen = read_screen(run, machine.screen)?;
+        if let Some(place) = machine.screen.filter(|_| heard(Console::Screen)) {
+            screen = read_screen(run, place)?;
         }
         run.monitor()?.execute("quit", json!({}))?;
         run.wait_exit()?;
@@ -238,9 +254,9 @@ pub(crate) fn bare(
         .args(["-machine", &format!("{kind},memory-backend=ram")])
         .args(["-object", &ram.backend("ram")])
         .args(["-cpu", cpu, "-m", &case.memory.to_string()])
-        .args(["-device", &(machine.exit)()])
+        .args(["-device", &(machine.other)()])
         .args(["-kernel".as_ref(), programs.harness.as_os_str()])
-        .args(["-initrd".as_ref(), image.as_os_str()])
+        .args((machine.image)(&image.to_string_lossy()))
         .device(&(machine.talk)(), "talk")?;
     Ok((qemu, ram))
 }

@@ -9,6 +9,7 @@ use purgatory::abi::Backend;
 
 use crate::freestanding::{accept, blob, compile, default_folder};
 use crate::host::options::Setup;
+use crate::host::paths::root;
 use crate::host::progress;
 use crate::machine::{self, Machine};
 
@@ -31,13 +32,20 @@ impl Programs {
         let arch = setup.arch;
         let blob = match given {
             Some(bytes) => bytes,
-            None => accept(&blob(arch, &toolchain, &default_folder())?.relocatable)?,
+            None => accept(
+                &blob(arch, &toolchain, &default_folder(arch))?.relocatable,
+                arch,
+            )?,
         };
         let machine = machine::of(arch);
-        let guest = |package, (entry, base): (&str, u64)| {
+        let guest = |package, (entry, base): (&str, u64), script: Option<&str>| {
+            let place = match script {
+                Some(script) => format!("-T{}", root().join(script).display()),
+                None => format!("--image-base={base:#x}"),
+            };
             let flags = [
                 "-Crelocation-model=static",
-                &format!("-Clink-arg=--image-base={base:#x}"),
+                &format!("-Clink-arg={place}"),
                 &format!("-Clink-arg=--entry={entry}"),
             ];
             compile(arch, &toolchain, package, &flags, None)
@@ -47,8 +55,8 @@ impl Programs {
             machine,
             is_complete: machine.is_complete()?,
             blob,
-            harness: guest("harness", machine.harness)?,
-            payload: fs::read(guest("payload", machine.payload)?)?,
+            harness: guest("harness", machine.harness, machine.script)?,
+            payload: fs::read(guest("payload", machine.payload, None)?)?,
         })
     }
 

@@ -12,18 +12,25 @@ use purgatory_tests::cases::Regions;
 use purgatory_tests::plan::{Flip, Range};
 
 use super::space::page_up;
+use crate::machine::Machine;
 
 /// Ranges of memory, each with its first bytes; zeros follow.
 pub(super) struct Segments(pub(super) Vec<(Range, Vec<u8>)>);
 
 /// The segments of a layout: first and last around the payload.
-pub(super) fn segments(map: &MemoryMap, regions: Regions, payload: &[u8]) -> Result<Segments> {
+pub(super) fn segments(machine: &Machine, regions: Regions, payload: &[u8]) -> Result<Segments> {
+    let map = &machine.memory;
+    let mut parameters = noise(1, 5000);
+    if let Some(tree) = machine.tree {
+        let tree = tree();
+        parameters[..tree.len()].copy_from_slice(&tree);
+    }
     let mut segments = vec![(
         Range {
             start: map.parameters,
             len: 2 * PAGE,
         },
-        noise(1, 5000),
+        parameters,
     )];
     segments.push(flatten(payload)?);
     let (pages, bytes) = match regions {

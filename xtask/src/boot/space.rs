@@ -20,24 +20,27 @@ impl Space {
     /// of `image` bytes.
     pub(crate) fn new(machine: &'static Machine, mebibytes: u64, image: u64) -> Result<Self> {
         let ram = (machine.ram)(mebibytes * MIB);
-        let low = ram.first().map_or(0, Range::end);
-        // QEMU puts the image at the end of low RAM, below what the firmware keeps.
-        let staging = page_up(image) + machine.firmware;
+        let low = ram.first().copied().unwrap_or_default();
+        let usable = low.end().saturating_sub(machine.firmware);
+        let firmware = Range {
+            start: usable,
+            len: machine.firmware,
+        };
+        let len = page_up(image);
         let harness = machine.memory.harness;
+        let start = (machine.image_at)(usable.max(len), len);
+        let staged = Range { start, len };
+        let before = start.max(harness.end());
         ensure!(
-            low > staging + harness.end(),
+            harness.end() <= start && staged.end() <= usable,
             "{mebibytes} MiB of memory are too little for {} MiB of segments: give at least {} with --memory",
             image.div_ceil(MIB),
-            (2 * image + harness.end() + machine.firmware).div_ceil(MIB) + 16,
+            (2 * image + before - low.start + machine.firmware).div_ceil(MIB) + 16,
         );
-        let staged = Range {
-            start: low - staging,
-            len: staging,
-        };
         Ok(Self {
             machine,
             ram,
-            taken: vec![staged, harness],
+            taken: vec![staged, firmware, harness],
         })
     }
 

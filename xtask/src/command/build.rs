@@ -17,7 +17,8 @@ use crate::host::toolchain::Toolchain;
 /// Options of `cargo xtask build`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Folder to write the blob into [default: target/purgatory]
+    /// Folder to write the blob into [default: target/purgatory; a folder
+    /// in it for another architecture]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -25,7 +26,10 @@ pub(crate) struct Options {
 /// Runs `cargo xtask build`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     setup.require(FREESTANDING)?;
-    let out = options.out.clone().unwrap_or_else(default_folder);
+    let out = options
+        .out
+        .clone()
+        .unwrap_or_else(|| default_folder(setup.arch));
     let toolchain = setup.toolchain()?;
     let blob = blob(setup.arch, &toolchain, &out)?;
     println!("{}", summary(setup.arch, &blob, &toolchain)?);
@@ -66,6 +70,8 @@ fn summary(arch: Arch, blob: &Built, toolchain: &Toolchain) -> Result<String> {
             found.size()
         )?;
     }
-    write!(text, "{toolchain}")?;
+    writeln!(text, "{toolchain}")?;
+    let [rustc, lld] = [&toolchain.rustc, &toolchain.lld];
+    write!(text, "  {}\n  {}", rustc.display(), lld.display())?;
     Ok(text)
 }

@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         None => None,
     };
     let program = given_or(options.elf.as_deref(), || {
-        freestanding::default_folder().join(setup.arch.linked_name())
+        freestanding::default_folder(setup.arch).join(setup.arch.linked_name())
     })?;
     let code = match &program {
         Some((path, bytes)) => {

@@ -32,11 +32,9 @@ pub(crate) struct Built {
 
 /// Flags of everything freestanding. They start from nothing: `RUSTFLAGS` would
 /// replace them, so it is refused.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 7] = [
     "-Crelocation-model=pic",
-    // The unrolled one is 10 KB and does not fit.
     "--cfg=sha2_backend=\"soft\"",
-    "--cfg=sha2_backend_soft=\"compact\"",
     "-Clinker-flavor=ld.lld",
     "-Clink-arg=--no-dynamic-linker",
     // One of the two tables of round constants, ours and `sha2`'s.
@@ -46,13 +44,19 @@ const FLAGS: [&str; 8] = [
 ];
 
 /// Where the files go when nobody says otherwise.
-pub(crate) fn default_folder() -> PathBuf {
-    target_directory().join("purgatory")
+pub(crate) fn default_folder(arch: Arch) -> PathBuf {
+    let folder = target_directory().join("purgatory");
+    match arch == Arch::ALL[0] {
+        true => folder,
+        false => folder.join(arch.name),
+    }
 }
 
 /// Builds, proves and wraps the blob into `out`.
 pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Built> {
-    let work = folder(toolchain, "purgatory").join("proof");
+    let work = folder(toolchain, "purgatory")
+        .join(arch.target)
+        .join("proof");
     for folder in [out, &work] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -66,7 +70,11 @@ pub(crate) fn blob(arch: Arch, toolchain: &Toolchain, out: &Path) -> Result<Buil
         arch,
         toolchain,
         "purgatory",
-        &[&format!("-Clink-arg=-T{}", near.display())],
+        // Not every target makes one by itself.
+        &[
+            "-Clink-arg=--pie",
+            &format!("-Clink-arg=-T{}", near.display()),
+        ],
         Some(&object),
     )?;
     let near_elf = work.join("near.elf");
@@ -198,8 +206,16 @@ pub(crate) fn link(
 
 /// Reads a blob that is about to be started; refuses one that breaks a promise, and
 /// one that does not leave the record by which a boot is judged.
-pub(crate) fn accept(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn accept(path: &Path, arch: Arch) -> Result<Vec<u8>> {
     let bytes = read_blob(path)?;
+    if let Ok(file) = File::parse(&bytes)
+        && file.arch.name != arch.name
+    {
+        let (path, is, title) = (path.display(), file.arch.title, arch.title);
+        return Err(usage(format!(
+            "{path} is for {is}, not for {title}: name the file for it, or --arch"
+        )));
+    }
     let linked = linked_beside(path, &bytes);
     let report = judge(
         &bytes,

@@ -21,7 +21,7 @@ use blob::load::{Loaded, Series};
 
 /// What makes kernels before 6.8 say where they load; later ones are asked by
 /// a flag of the system call.
-const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
+pub(super) const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
 
 /// How our own purgatory begins its report.
 const WORDS: &str = "purgatory: refused: ";
@@ -150,7 +150,7 @@ fn observe(run: &mut Run, first: &First, way: Way, target: Target) -> Result<Str
 }
 
 /// Reads the load address off the kernel's debug output.
-fn load_address(console: &str) -> Result<u64> {
+pub(super) fn load_address(console: &str) -> Result<u64> {
     let text = console.split("Loaded purgatory at 0x").nth(1);
     let text = text.context("this kernel does not say where it loads its purgatory")?;
     let end = text
@@ -160,9 +160,9 @@ fn load_address(console: &str) -> Result<u64> {
 }
 
 /// A guest, by its loaded purgatory.
-struct Victim<'a> {
-    loaded: Loaded<'a>,
-    machine: &'static Machine,
+pub(super) struct Victim<'a> {
+    pub(super) loaded: Loaded<'a>,
+    pub(super) machine: &'static Machine,
 }
 
 impl Victim<'_> {
@@ -172,7 +172,7 @@ impl Victim<'_> {
     }
 
     /// Counts the bits of the register image whose change our purgatory does not see:
-    /// those of rip and rsi that still lead into a region, and all others.
+    /// those of entry and parameters that still lead into a region, and all others.
     fn escapes(&self, debugger: &mut Debugger, regions: &[[u64; 2]]) -> Result<String> {
         let known = &self.loaded.file.arch.registers;
         let image = self.loaded.symbol_address(known.symbol)?;
@@ -189,19 +189,26 @@ impl Victim<'_> {
             };
             (0..64).filter(escapes).count()
         };
-        let (entry, parameters) = (kept(known.entry, false), kept(known.parameters, true));
-        let others = 64 * (known.names.len() - 2);
+        let looked_at = [(known.entry, false)].into_iter();
+        let looked_at = looked_at.chain(known.parameters.map(|name| (name, true)));
+        let counts: Vec<_> = looked_at
+            .map(|(name, or_zero)| (name, kept(name, or_zero)))
+            .collect();
+        let others = 64 * (known.names.len() - counts.len());
+        let total: usize = counts.iter().map(|(_, count)| count).sum();
+        let each = counts
+            .iter()
+            .map(|(name, count)| format!("{name} {count}, "));
         Ok(format!(
-            "of {} flips {} escape: {} {entry}, {} {parameters}, the others {others}",
+            "of {} flips {} escape: {}the others {others}",
             64 * known.names.len(),
-            entry + parameters + others,
-            known.entry,
-            known.parameters
+            total + others,
+            each.collect::<String>()
         ))
     }
 
     /// Flips the bit and says which.
-    fn flip(&self, debugger: &mut Debugger, target: Target) -> Result<String> {
+    pub(super) fn flip(&self, debugger: &mut Debugger, target: Target) -> Result<String> {
         let table = self.loaded.symbol_address("purgatory_sha_regions")?;
         let bytes = debugger.read(table, 256)?;
         let words = segments::words(&bytes);
@@ -243,7 +250,7 @@ impl Victim<'_> {
     /// The guest maps all memory one to one by then; before that, its own kernel
     /// runs at addresses where there is no physical memory to read.
     fn rest(&self, debugger: &mut Debugger, pc: u64) -> Option<u64> {
-        let code = debugger.read(pc.checked_sub(1)?, 3).ok()?;
+        let code = debugger.read(pc.checked_sub(4)?, 6).ok()?;
         (self.machine.is_at_rest)(code.try_into().ok()?).then_some(pc)
     }
 

@@ -157,8 +157,8 @@ fn lay_out(
     for (register, value) in [
         // The bootstrap processor.
         ("rbx", 0),
-        (machine.stack, purgatory.symbol_address("stack_end")?),
-        (known.parameters, params_at),
+        ("rsp", purgatory.symbol_address("stack_end")?),
+        (machine.parameters, params_at),
         (known.entry, kernel_at + ENTRY_64),
     ] {
         handoff[8 * known.index(register)..][..8].copy_from_slice(&u64::to_le_bytes(value));

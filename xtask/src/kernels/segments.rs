@@ -29,9 +29,13 @@ pub(super) fn manifest(
     let known = &purgatory.file.arch.registers;
     let registers = words(&symbol(known.symbol, usize::try_from(known.size())?)?);
     let register = |name| registers[known.index(name)];
-    let bytes = debugger.read(register(known.parameters), size_of::<BootParams>())?;
-    let parameters = BootParams::ref_from_bytes(&bytes).expect("so many were read");
-    let ramdisk = whole(parameters.hdr.ramdisk_image, parameters.ext_ramdisk_image);
+    let mut ramdisk = None;
+    if let Some(parameters) = known.parameters {
+        let bytes = debugger.read(register(parameters), size_of::<BootParams>())?;
+        let parameters = BootParams::ref_from_bytes(&bytes).expect("so many were read");
+        let (low, high) = (parameters.hdr.ramdisk_image, parameters.ext_ramdisk_image);
+        ramdisk = Some(whole(low, high));
+    }
 
     let mut manifest = Manifest::new(&digest);
     for (index, &[start, length]) in table.as_chunks::<2>().0.iter().enumerate() {
@@ -45,9 +49,11 @@ pub(super) fn manifest(
         let holds = |address: u64| address.wrapping_sub(start) < length;
         let name = match () {
             () if holds(register(known.entry)) => "kernel",
-            () if holds(register(known.parameters)) => "boot parameters",
-            () if holds(ramdisk) => "initrd",
+            () if known.parameters.is_some_and(|name| holds(register(name))) => "boot parameters",
+            () if ramdisk.is_some_and(holds) => "initrd",
             () if bytes.starts_with(&object::elf::ELFMAG) => "core header",
+            () if bytes.starts_with(&TREE) => "device tree",
+            () if bytes.starts_with(CPIO) => "initrd",
             () => "another segment",
         };
         let segment = Segment {
@@ -59,6 +65,10 @@ pub(super) fn manifest(
     }
     Ok(manifest)
 }
+
+/// How a device tree begins, and an archive.
+const TREE: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
+const CPIO: &[u8] = b"070701";
 
 /// Reads little-endian words.
 pub(super) fn words(bytes: &[u8]) -> Vec<u64> {

@@ -1,5 +1,5 @@
 //! Takes a bzImage apart: the compressed payload is the vmlinux, which QEMU can start
-//! by its PVH note.
+//! by its PVH note. What is not compressed, QEMU starts as it is.
 
 use std::io::{self, Read as _};
 
@@ -11,8 +11,34 @@ use super::header::SetupHeader;
 /// The largest window of `zstd --ultra -22`, which the kernel's build uses.
 const ZSTD_WINDOW: u64 = 128 << 20;
 
+/// The header of an image of RISC-V and Arm (`Documentation/arch/riscv/boot-image-header.rst`):
+/// where its magic is, and what.
+const PLAIN: (usize, &[u8]) = (0x38, b"RSC\x05");
+
+fn is_plain(image: &[u8]) -> bool {
+    let (place, magic) = PLAIN;
+    image
+        .get(place..)
+        .is_some_and(|rest| rest.starts_with(magic))
+}
+
+/// Returns what QEMU starts of a kernel.
+pub(crate) fn program(image: &[u8]) -> Result<Vec<u8>> {
+    match is_plain(image) {
+        true => Ok(image.to_vec()),
+        false => unpack(image),
+    }
+}
+
 /// Returns the kernel's own version text, as `file` shows it.
 pub(crate) fn version(image: &[u8]) -> Result<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    if is_plain(image) {
+        let start = memchr::memmem::find(image, BANNER).context("it has no version")?;
+        let rest = &image[start + BANNER.len()..];
+        let text = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+        return Ok(String::from_utf8_lossy(text).into_owned());
+    }
     let header = SetupHeader::of(image).map_err(|what| anyhow!("it {what}"))?;
     let start = 0x200 + usize::from(header.kernel_version.get());
     let text = image.get(start..).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The machines that QEMU emulates: a row an architecture.
 
+mod riscv64;
 mod x86_64;
 
 use std::io::{Error, ErrorKind};
@@ -29,49 +30,79 @@ pub(crate) struct Machine {
     pub(crate) best: [Backend; 2],
     /// A QEMU that works, and one that lacks nothing, which commands can do without.
     needs: &'static [Need; 2],
+    /// QEMU's program for user space, where this machine has another processor, and models
+    /// that differ in what the backends use.
+    pub(crate) user: (&'static str, &'static [&'static str]),
     /// The program counter, as gdb's target description numbers registers.
     pub(crate) pc: usize,
-    /// What `info registers` says of a processor that waits for an interrupt.
-    pub(crate) halted: &'static str,
-    /// Tells whether a processor has come to rest, by the byte before its program
+    /// Whether a debugger is stopped in front of a watched access, not behind it.
+    pub(crate) stops_early: bool,
+    /// Tells whether a processor waits for an interrupt, by what QEMU's monitor answers.
+    pub(crate) is_halted: fn(Ask<'_>) -> Result<bool>,
+    /// Tells whether a processor has come to rest, by the four bytes before its program
     /// counter and the two from there on.
-    pub(crate) is_at_rest: fn([u8; 3]) -> bool,
+    pub(crate) is_at_rest: fn([u8; 6]) -> bool,
 
     /// QEMU's usual machine and CPU model.
     pub(crate) machine: &'static str,
     pub(crate) cpu: &'static str,
+    /// Whether `boot --kernel` knows its kernels.
+    pub(crate) boots_linux: bool,
     /// QEMU's arguments for a real kernel.
     pub(crate) linux: &'static [&'static str],
+    /// Whether that has a second processor, on which it crashes, too.
+    pub(crate) crashes_elsewhere: bool,
+    /// What makes a real kernel speak as early as it can.
+    pub(crate) early: &'static str,
     /// Where RAM of so many bytes lies.
     pub(crate) ram: fn(u64) -> Vec<plan::Range>,
     /// What the firmware keeps at the end of low RAM.
     pub(crate) firmware: u64,
+    /// Where an image of so many bytes lies that QEMU hands over, if the low RAM that the
+    /// firmware leaves alone ends there; and the arguments for that.
+    pub(crate) image_at: fn(u64, u64) -> u64,
+    pub(crate) image: fn(&str) -> [String; 2],
     /// Serial ports: the address of each, and what it is called here.
     pub(crate) serial: &'static [(u64, &'static str)],
-    /// The debug console of the purgatory, as a device of QEMU's; and its address.
-    pub(crate) debug: &'static str,
+    /// The debug console of the purgatory, as a device of QEMU's unless it is a serial
+    /// port; and its address.
+    pub(crate) debug: Option<&'static str>,
     pub(crate) debug_address: u64,
-    /// The text screen: its address, columns and rows.
-    pub(crate) screen: (u64, usize, usize),
+    /// The text screen, if there is one: its address, columns and rows.
+    pub(crate) screen: Option<(u64, usize, usize)>,
 
     /// The two test kernels: the symbol that each begins with, and where it is linked.
     pub(crate) harness: (&'static str, u64),
+    /// A linker script for the first, where the linker's own is no good.
+    pub(crate) script: Option<&'static str>,
     pub(crate) payload: (&'static str, u64),
     /// Where the host puts what.
     pub(crate) memory: MemoryMap,
-    /// The device that both kernels speak through, its address, and the one that ends
-    /// QEMU.
+    /// What boot parameters begin with, if the purgatory reads them.
+    pub(crate) tree: Option<fn() -> Vec<u8>>,
+    /// The device that both kernels speak through, its address, and another one that they
+    /// need: to end QEMU, or as the bus of the first.
     pub(crate) talk: fn() -> String,
     pub(crate) talk_address: u64,
-    pub(crate) exit: fn() -> String,
+    pub(crate) other: fn() -> String,
     /// QEMU's exit code after a value of the test kernels' `exit`.
     pub(crate) exit_code: fn(u32) -> u32,
+    /// The registers that no image holds: they go through the purgatory as they are.
+    pub(crate) through: &'static [&'static str],
     /// The registers in which the payload wants its stack and its `BootInfo`.
-    pub(crate) stack: &'static str,
-    pub(crate) info: &'static str,
+    pub(crate) stack: Option<&'static str>,
+    pub(crate) info: Option<&'static str>,
+    /// The one with the boot parameters, which the purgatory looks at.
+    pub(crate) parameters: &'static str,
 
+    /// Nanoseconds of a tick of the clock, and instructions a byte that each backend may
+    /// take, where they are counted.
+    pub(crate) tick: f64,
+    pub(crate) counts: &'static [(Backend, f64)],
     /// Cases that only this architecture has.
     pub(crate) cases: &'static [&'static [Case]],
+    /// Whether every instruction's faults are known.
+    pub(crate) faults: bool,
     /// The states in which kernels leave the processor, each a flag and a suffix.
     pub(crate) states: &'static [(u64, &'static str)],
     /// What the blob is built with.
@@ -85,6 +116,9 @@ pub(crate) struct Machine {
     pub(crate) reset: HowReset,
 }
 
+/// Asks QEMU's monitor.
+pub(crate) type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<String>;
+
 /// See [`Machine::reset`].
 type HowReset = fn(&[Access], bool) -> Result<(Reset, Access)>;
 
@@ -92,6 +126,7 @@ type HowReset = fn(&[Access], bool) -> Result<(Reset, Access)>;
 pub(crate) const fn of(arch: Arch) -> &'static Machine {
     match arch {
         Arch::X86_64 => &x86_64::MACHINE,
+        Arch::Riscv64 => &riscv64::MACHINE,
     }
 }
 
@@ -123,6 +158,14 @@ impl Access {
 }
 
 impl Machine {
+    /// Returns the place of a register in a plan: behind those of the image lie those that
+    /// go through.
+    pub(crate) fn register(&self, image: &[&str], name: &str) -> usize {
+        let mut names = image.iter().chain(self.through);
+        let index = names.position(|one| *one == name);
+        index.unwrap_or_else(|| panic!("no register {name}"))
+    }
+
     /// Returns the version of the installed QEMU as (major, minor).
     pub(crate) fn version(&self) -> Result<(u32, u32)> {
         let output = Command::new(self.program).arg("--version").output();

@@ -3,5 +3,6 @@
 pub(crate) mod arch;
 pub(crate) mod bench;
 pub(crate) mod campaign;
+pub(crate) mod emulated;
 pub(crate) mod trials;
 mod userspace;

@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use base16ct::lower::encode_string;
 
+use crate::machine::Machine;
+
 /// Bytes in one memory packet: QEMU's packet limit is 4096 characters of hex.
 const CHUNK: usize = 1024;
 
@@ -52,30 +54,35 @@ pub(crate) enum Now {
 }
 
 /// What a watchpoint waits for, as numbered by gdb's `Z` packets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     Write = 2,
     Read = 3,
 }
 
 /// An attached debugger; the guest is stopped unless [`Debugger::resume`] ran.
-#[derive(Debug)]
 pub(crate) struct Debugger {
     socket: BufReader<UnixStream>,
     deadline: Instant,
-    /// The number of the program counter.
-    pc: usize,
+    machine: &'static Machine,
+    /// Those that are set.
+    watchpoints: Vec<(Watch, u64)>,
 }
 
 impl Debugger {
     /// Attaches to the stub that listens on `path`, which stops the guest.
-    pub(crate) fn attach(path: &Path, pc: usize, deadline: Instant) -> Result<Self> {
+    pub(crate) fn attach(
+        path: &Path,
+        machine: &'static Machine,
+        deadline: Instant,
+    ) -> Result<Self> {
         let socket = UnixStream::connect(path)
             .with_context(|| format!("no gdbstub on {}", path.display()))?;
         let mut debugger = Self {
             socket: BufReader::new(socket),
             deadline,
-            pc,
+            machine,
+            watchpoints: Vec::new(),
         };
         debugger.send("?")?;
         debugger.wait_stop()?;
@@ -122,7 +129,7 @@ impl Debugger {
 
     /// Reads the program counter.
     pub(crate) fn pc(&mut self) -> Result<u64> {
-        let answer = self.command(&format!("p{:x}", self.pc))?;
+        let answer = self.command(&format!("p{:x}", self.machine.pc))?;
         let bytes = decode(&answer)?.try_into();
         let bytes = bytes.map_err(|_| anyhow::anyhow!("the program counter has no 8 bytes"))?;
         Ok(u64::from_le_bytes(bytes))
@@ -131,7 +138,7 @@ impl Debugger {
     /// Changes the program counter.
     pub(crate) fn set_pc(&mut self, value: u64) -> Result<()> {
         let value = encode_string(&value.to_le_bytes());
-        self.accept(&format!("P{:x}={value}", self.pc))
+        self.accept(&format!("P{:x}={value}", self.machine.pc))
     }
 
     /// Reads one register.
@@ -152,11 +159,13 @@ impl Debugger {
 
     /// Stops the guest at each access to the 32-bit word at `address` (virtual).
     pub(crate) fn set_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
+        self.watchpoints.push((watch, address));
         self.accept(&format!("Z{},{address:x},4", watch as u8))
     }
 
     /// Stops it there no longer.
     pub(crate) fn clear_watchpoint(&mut self, watch: Watch, address: u64) -> Result<()> {
+        self.watchpoints.retain(|known| *known != (watch, address));
         self.accept(&format!("z{},{address:x},4", watch as u8))
     }
 
@@ -185,7 +194,7 @@ impl Debugger {
     pub(crate) fn wait_stop(&mut self) -> Result<()> {
         let answer = self.receive()?;
         match answer.as_bytes().first() {
-            Some(b'T' | b'S') => Ok(()),
+            Some(b'T' | b'S') => self.behind(&answer),
             Some(b'W' | b'X') => bail!("QEMU ended while a breakpoint was awaited"),
             _ => bail!("gdbstub said {answer:?}"),
         }
@@ -212,10 +221,25 @@ impl Debugger {
         }
         let answer = self.receive()?;
         match answer.as_bytes().first() {
-            Some(b'T' | b'S') => Ok(Now::Stopped),
+            Some(b'T' | b'S') => self.behind(&answer).map(|()| Now::Stopped),
             Some(b'W' | b'X') => Ok(Now::Ended),
             _ => bail!("gdbstub said {answer:?}"),
         }
+    }
+
+    /// Goes to behind a watched access, where QEMU stopped in front of it.
+    fn behind(&mut self, answer: &str) -> Result<()> {
+        if self.machine.stops_early && answer.contains("watch:") {
+            let watchpoints = self.watchpoints.clone();
+            for (watch, address) in &watchpoints {
+                self.clear_watchpoint(*watch, *address)?;
+            }
+            self.step()?;
+            for (watch, address) in watchpoints {
+                self.set_watchpoint(watch, address)?;
+            }
+        }
+        Ok(())
     }
 
     /// Stops a running guest.
@@ -317,7 +341,8 @@ mod tests {
         let debugger = Debugger {
             socket,
             deadline,
-            pc: 16,
+            machine: crate::machine::of(blob::arch::Arch::ALL[0]),
+            watchpoints: Vec::new(),
         };
         Ok((debugger, stub))
     }

@@ -160,10 +160,11 @@ impl Run {
         }
     }
 
-    /// Tells whether the guest's CPU waits in HLT.
+    /// Tells whether the guest's CPU waits for an interrupt.
     pub(crate) fn is_halted(&mut self) -> Result<bool> {
-        let registers = self.monitor()?.human("info registers")?;
-        Ok(registers.contains(self.machine.halted))
+        let is_halted = self.machine.is_halted;
+        let monitor = self.monitor()?;
+        is_halted(&mut |command| monitor.human(command))
     }
 
     /// Returns the monitor.
@@ -182,11 +183,7 @@ impl Run {
             .debugger
             .as_ref()
             .context("this machine is not debuggable")?;
-        Debugger::attach(
-            &directory.path().join("gdb"),
-            self.machine.pc,
-            self.deadline,
-        )
+        Debugger::attach(&directory.path().join("gdb"), self.machine, self.deadline)
     }
 
     /// Returns everything that `channel` said so far.

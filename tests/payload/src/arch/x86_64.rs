@@ -5,6 +5,7 @@ use core::{
     mem::offset_of,
 };
 
+use bootloader_api::{BootloaderConfig, entry_point};
 use purgatory_tests::{
     arch::{
         PLAN_AT, State, say,
@@ -24,7 +25,11 @@ use x86_64::{
     },
 };
 
-use crate::checks::Checks;
+use crate::checks::{Checks, check_everything};
+
+static CONFIG: BootloaderConfig = BootloaderConfig::new_default();
+
+entry_point!(check_everything, config = &CONFIG);
 
 // Stores the registers before any code can change them, then goes where every
 // `bootloader_api` kernel begins, with rdi as it came.

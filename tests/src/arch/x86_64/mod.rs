@@ -2,7 +2,7 @@
 
 #[cfg(not(target_os = "none"))]
 pub mod cases;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod guest;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -36,7 +36,7 @@ pub const MEMORY: MemoryMap = MemoryMap {
     ram_disk: 0x0200_0000,
     small: 0x0300_0000,
     large: 0x0800_0000,
-    mapped: 0x0400_0000,
+    mapped: Some(0x0400_0000),
     lowest: 0x3000,
     uart: 0x0280_0000,
     unmapped: 0x70_0000_0000,

@@ -1,11 +1,13 @@
 //! The architectures: a row each, with everything about them that bytes can tell.
 
+mod riscv64;
 mod x86_64;
 
 use std::fmt;
 use std::ops::Deref;
 
 use object::{Endianness, elf};
+use purgatory::abi::Backend;
 
 use crate::symbols::Code;
 
@@ -36,11 +38,13 @@ pub(crate) struct Deepest {
 pub enum Arch {
     /// 64-bit x86.
     X86_64,
+    /// 64-bit RISC-V.
+    Riscv64,
 }
 
 impl Arch {
     /// All of them; the first is meant where none is named.
-    pub const ALL: [Self; 1] = [Self::X86_64];
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Riscv64];
 
     /// Returns what finds the instructions that load the register image, where that
     /// is known.
@@ -60,6 +64,41 @@ impl Arch {
     }
 }
 
+/// An architecture for which only the library is there, and no boot yet.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreOnly {
+    /// Its name on command lines.
+    pub name: &'static str,
+    /// The target of programs for its Linux.
+    pub linux_target: &'static str,
+    /// What Debian calls it.
+    pub debian: &'static str,
+    /// QEMU's program for its user space.
+    pub emulator: &'static str,
+}
+
+/// All of them; of either order of bytes.
+pub const CORE_ONLY: [CoreOnly; 3] = [
+    CoreOnly {
+        name: "aarch64",
+        linux_target: "aarch64-unknown-linux-gnu",
+        debian: "arm64",
+        emulator: "qemu-aarch64",
+    },
+    CoreOnly {
+        name: "s390x",
+        linux_target: "s390x-unknown-linux-gnu",
+        debian: "s390x",
+        emulator: "qemu-s390x",
+    },
+    CoreOnly {
+        name: "powerpc64le",
+        linux_target: "powerpc64le-unknown-linux-gnu",
+        debian: "ppc64el",
+        emulator: "qemu-ppc64le",
+    },
+];
+
 impl fmt::Display for Arch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name)
@@ -73,6 +112,7 @@ impl Deref for Arch {
     fn deref(&self) -> &Facts {
         match self {
             Self::X86_64 => &x86_64::FACTS,
+            Self::Riscv64 => &riscv64::FACTS,
         }
     }
 }
@@ -96,12 +136,26 @@ pub struct Facts {
     pub machine: elf::Machine,
     /// The order of bytes in all of them.
     pub endianness: Endianness,
+    /// No memory lies at or above this physical address.
+    pub address_limit: u64,
+    /// What the address of the entry is a multiple of.
+    pub entry_alignment: u64,
     /// What its loader looks up by name; without a size it is only an address.
     pub symbols: &'static [(&'static str, Option<u64>)],
+    /// Bytes of the stock blob in Debian's kernels, by their series: the room that a
+    /// blob has which is written over it.
+    pub slots: &'static [(&'static str, usize)],
     /// What the next kernel finds in its registers.
     pub registers: Registers,
     /// What its loader relocates.
     pub relocations: Relocations,
+    /// The kinds of consoles that it has, a sum of `Config::CONSOLE_` flags; and what the
+    /// debug console is.
+    pub consoles: u32,
+    /// See [`Facts::consoles`].
+    pub debug_console: &'static str,
+    /// What its blob hashes with.
+    pub backends: &'static [Backend],
     /// Describes an exception.
     pub cause: fn(u64) -> Cause,
     /// What may be executed where.
@@ -117,8 +171,8 @@ pub struct Registers {
     pub names: &'static [&'static str],
     /// The one that holds where the next kernel is entered.
     pub entry: &'static str,
-    /// The one that holds what it is handed.
-    pub parameters: &'static str,
+    /// The one that holds what it is handed, if the image does.
+    pub parameters: Option<&'static str>,
 }
 
 impl Registers {

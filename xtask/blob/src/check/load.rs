@@ -46,7 +46,7 @@ pub(super) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
     ));
 }
 
-/// Does what `bzImage64_load` and `kexec_calculate_store_digests` do, or looks up
+/// Does what the loader of the format and `kexec_calculate_store_digests` do, or looks up
 /// everything that some loader of kexec-tools does.
 fn load(blob: &[u8], mem: u64, kernel: Series) -> Result<(), LoadError> {
     let mut purgatory = Loaded::place(blob, mem, kernel)?;
@@ -60,7 +60,9 @@ fn load(blob: &[u8], mem: u64, kernel: Series) -> Result<(), LoadError> {
         return Ok(());
     }
     let registers = purgatory.registers()?.to_vec();
-    purgatory.symbol_address("stack_end")?;
+    for (name, _) in purgatory.file.arch.symbols {
+        purgatory.symbol_address(name)?;
+    }
     purgatory.set_registers(&registers)?;
     let segment = Segment {
         mem: mem + purgatory.memsz,

@@ -3,7 +3,7 @@
 use object::elf;
 
 use super::{Finding, Subject};
-use crate::load::{Loaded, Section};
+use crate::load::{Loaded, Section, Symbol};
 use crate::number::PAGE;
 use crate::wrap;
 use crate::wrap::{CHECKSUM, OWN};
@@ -42,18 +42,20 @@ pub(super) fn first_byte(subject: &Subject<'_>, finding: &mut Finding) {
 }
 
 pub(super) fn stack_place(subject: &Subject<'_>, finding: &mut Finding) {
-    let (Ok(layout), Some(end)) = (&subject.layout, subject.symbol("stack_end")) else {
-        return finding.skipped("there is no stack_end with a place in memory");
-    };
-    let stack = &subject.file.sections[usize::from(end.section.0)];
-    let Some(code) = subject.used().find(|section| !section.is_nobits()) else {
-        return finding.skipped("there is no section with bytes");
+    let first = |nobits| subject.used().find(|section| section.is_nobits() == nobits);
+    let (Ok(layout), Some(code), Some(stack)) = (&subject.layout, first(false), first(true)) else {
+        return finding.skipped("there are no two sections with a place in memory");
     };
     let linked = code.size.checked_next_multiple_of(PAGE);
     let loaded = layout.offset(stack);
-    if !stack.is_nobits() || end.value < PAGE || end.value > stack.size {
+    // Only some loaders look it up.
+    let end = subject.symbol("stack_end");
+    let is_inside = |end: &Symbol<'_>| {
+        usize::from(end.section.0) == stack.index && (PAGE..=stack.size).contains(&end.value)
+    };
+    if let Some(end) = end.filter(|end| !is_inside(end)) {
         finding.broken(format!(
-            "stack_end is at {:#x} of {stack}, not a page or more into a NOBITS section",
+            "stack_end is at {:#x}, not a page or more into {stack}",
             end.value
         ));
     } else if loaded != linked {
@@ -126,12 +128,10 @@ pub(super) fn checksum(subject: &Subject<'_>, finding: &mut Finding) {
 
 pub(super) fn slot(subject: &Subject<'_>, finding: &mut Finding) {
     let bytes = subject.bytes.len();
-    for kernel in &subject.kernels {
-        match kernel.slot {
-            Some(slot) if bytes > slot => {
-                finding.broken(format!("{bytes} bytes; Debian's {kernel} has {slot}"));
-            }
-            _ => {}
+    for (kernel, slot) in subject.file.arch.slots {
+        let is_asked = subject.kernels.iter().any(|series| series.name == *kernel);
+        if is_asked && bytes > *slot {
+            finding.broken(format!("{bytes} bytes; Debian's {kernel} has {slot}"));
         }
     }
     finding.note(format!("{bytes} bytes"));

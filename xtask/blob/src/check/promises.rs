@@ -29,9 +29,9 @@ macro_rules! promises {
 
 /// What any blob has to keep.
 pub(super) const LOADER: &[Promise] = promises! {
-    "1" "relocatable ELF64 for x86-64": sections::header;
+    "1" "relocatable ELF64 for a known machine": sections::header;
         why "no kernel looks: it uses whatever is there as section headers";
-        mend "give a complete object made by `ld -r`, for x86-64";
+        mend "give a complete object made by `ld -r`";
     "1" "everything inside the file": sections::bounds;
         why "the kernel follows offsets unchecked, beyond the blob into its own memory";
         mend "write the whole file; compare with `readelf -SW`";
@@ -79,13 +79,13 @@ pub(super) const LOADER: &[Promise] = promises! {
         mend "let `ld -r` write them, and strip nothing that they use";
     "9" "loads at every address": load::everywhere;
         why "memory for a purgatory is taken from the top: above 4 GiB on most machines";
-        mend "no absolute 32-bit address (-mcmodel=kernel, -fno-pic); the rows above name the rest";
+        mend "no absolute 32-bit address (-mcmodel=kernel, medlow; -fno-pic); the rows above name the rest";
     "10" "does not count on zeroed memory": sections::nobits;
         why "a segment in CMA memory gets no zeros behind its bytes (7.2, 7.3)";
         mend "keep only the stack in NOBITS sections, or clear them before use";
     "11" "every instruction in its place": instructions::in_their_places;
         why "ports and CPUID trap in confidential guests, vector state is the next kernel's";
-        mend "remove it, or name the function in xtask/blob/src/arch/x86_64/instructions.rs";
+        mend "remove it, or name the function in its architecture's instructions.rs, in xtask/blob/src/arch";
     "16" "loads the registers in the kernel's order": registers::order;
         why "kexec-tools' table has this name and size, too, and another order: no loader can tell";
         mend "read it as rax rcx rdx rbx rsp rbp rsi rdi r8 to r15 rip";
@@ -96,7 +96,7 @@ pub(super) const LOADER: &[Promise] = promises! {
 
 /// What a purgatory of kexec-tools has to keep.
 pub(super) const KEXEC_TOOLS: &[Promise] = promises! {
-    "6.1" "relocatable ELF64 for x86-64": sections::header;
+    "6.1" "relocatable ELF64 for a known machine": sections::header;
         why "kexec ends with `ELF rel parse failed`";
         mend "give a complete object made by `ld -r`, for x86-64";
     "6.1" "everything inside the file": sections::bounds;

@@ -126,6 +126,13 @@ pub(super) fn entry(subject: &Subject<'_>, finding: &mut Finding) {
             start.value
         ));
     }
+    let multiple = subject.file.arch.entry_alignment;
+    if !start.value.is_multiple_of(multiple) {
+        finding.broken(format!(
+            "purgatory_start is at {:#x} of its section, not at a multiple of {multiple}",
+            start.value
+        ));
+    }
     if subject.file.entry != start.value {
         finding.broken(format!(
             "e_entry is {:#x}, purgatory_start is at {:#x} of its section",

@@ -14,9 +14,6 @@ pub struct Series {
     /// May leave the purgatory's NOBITS bytes as they were
     /// (`kimage_load_cma_segment`).
     pub dirty_nobits: bool,
-    /// Bytes of the stock blob in Debian's image: the room that a blob has
-    /// which is written over it.
-    pub slot: Option<usize>,
     /// No kernel, but a tool that loads from user space.
     pub tool: Option<&'static Tool>,
 }
@@ -25,39 +22,38 @@ impl Series {
     /// Linux 5.10.
     pub const V5_10: Self = Self {
         entry_by_symbol: false,
-        ..Self::row("5.10", Some(25_272))
+        ..Self::row("5.10")
     };
     /// Linux 6.1.
-    pub const V6_1: Self = Self::row("6.1", Some(21_248));
+    pub const V6_1: Self = Self::row("6.1");
     /// Linux 6.12.
-    pub const V6_12: Self = Self::row("6.12", Some(21_904));
+    pub const V6_12: Self = Self::row("6.12");
     /// Linux 7.2.
     pub const V7_2: Self = Self {
         dirty_nobits: true,
-        ..Self::row("7.2", Some(17_032))
+        ..Self::row("7.2")
     };
     /// Linux 7.3.
     pub const V7_3: Self = Self {
         dirty_nobits: true,
-        ..Self::row("7.3", None)
+        ..Self::row("7.3")
     };
 
     /// kexec-tools, for `kexec_load(2)`.
     pub const KEXEC_TOOLS: Self = Self {
         entry_by_symbol: false,
         tool: Some(&kexec_tools::X86_64),
-        ..Self::row("kexec-tools", None)
+        ..Self::row("kexec-tools")
     };
 
     /// Every series of the kernel, oldest first.
     pub const ALL: [Self; 5] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::V7_2, Self::V7_3];
 
-    const fn row(name: &'static str, slot: Option<usize>) -> Self {
+    const fn row(name: &'static str) -> Self {
         Self {
             name,
             entry_by_symbol: true,
             dirty_nobits: false,
-            slot,
             tool: None,
         }
     }

@@ -117,11 +117,11 @@ impl<'a> Stepped<'a> {
         image.write(&qemu.directory().join("image"))?;
         let run = ram.start(qemu.debuggable()?.args(["-S"]).args(arguments))?;
         let loaded = Loaded::place(&programs.blob, plan.purgatory.start, Series::V7_2)?;
-        let registers = &loaded.file.arch.registers;
+        let (registers, machine) = (&loaded.file.arch.registers, programs.machine);
         let mut guest = Self {
             debugger: run.debugger()?,
             next: plan.registers[registers.index(registers.entry)],
-            parameters: plan.registers[registers.index(registers.parameters)],
+            parameters: plan.registers[machine.register(registers.names, machine.parameters)],
             loaded,
             _run: run,
             _ram: ram,

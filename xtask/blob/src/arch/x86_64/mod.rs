@@ -8,6 +8,9 @@ mod stack;
 
 use object::elf::RelocationType;
 use object::{Endianness, elf};
+use purgatory::abi::{Backend, Config};
+
+use crate::number::ADDRESS_LIMIT;
 
 use super::{Effect, Facts, Registers, Relocations};
 
@@ -15,17 +18,29 @@ pub(super) static FACTS: Facts = Facts {
     name: "x86_64",
     title: "x86-64",
     target: "x86_64-unknown-none",
-    // Without it, LLVM reaches memcpy and exported statics through a GOT.
-    rustc_flags: &["-Zrelax-elf-relocations=yes"],
+    rustc_flags: &[
+        // Without it, LLVM reaches memcpy and exported statics through a GOT.
+        "-Zrelax-elf-relocations=yes",
+        // The unrolled SHA-256 is 10 KB and does not fit.
+        "--cfg=sha2_backend_soft=\"compact\"",
+    ],
     linux_target: "x86_64-unknown-linux-gnu",
     debian: "amd64",
     machine: elf::EM_X86_64,
     endianness: Endianness::Little,
+    address_limit: ADDRESS_LIMIT,
+    entry_alignment: 1,
     symbols: &[
         (REGISTERS.symbol, Some(REGISTERS.size())),
         ("stack_end", None),
         ("purgatory_sha_regions", Some(256)),
         ("purgatory_sha256_digest", Some(32)),
+    ],
+    slots: &[
+        ("5.10", 25_272),
+        ("6.1", 21_248),
+        ("6.12", 21_904),
+        ("7.2", 17_032),
     ],
     registers: REGISTERS,
     relocations: Relocations {
@@ -33,6 +48,12 @@ pub(super) static FACTS: Facts = Facts {
         known: "64, 32, 32S, PC32 and PLT32",
         name: |kind| elf::NAMES_R_X86_64.name(kind),
     },
+    consoles: Config::CONSOLE_PORT
+        | Config::CONSOLE_MMIO
+        | Config::CONSOLE_DEBUG
+        | Config::CONSOLE_VGA,
+    debug_console: "debug port 0xe9",
+    backends: &[Backend::ShaNi, Backend::Sse2, Backend::Portable],
     cause: causes::describe,
     instructions: instructions::RULE,
 };
@@ -48,7 +69,7 @@ const REGISTERS: Registers = Registers {
         "r13", "r14", "r15", "rip",
     ],
     entry: "rip",
-    parameters: "rsi",
+    parameters: Some("rsi"),
 };
 
 /// `arch_kexec_apply_relocations_add`.

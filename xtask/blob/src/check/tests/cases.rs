@@ -5,15 +5,15 @@
 use object::LittleEndian as LE;
 use object::elf;
 
+use super::blobs::{TOOL, two_digests, with_flags};
 use super::blobs::{
     absolute, edit_symbol, executes, foreign, green, hot, in_their_places, patched,
 };
 use super::blobs::{
     patched_foreign, patched_tool, relinked, relocation_in, retpolines, tool, tool_section,
 };
-use super::blobs::{two_digests, with_flags};
 use super::blobs::{with_relocation, with_relocations, with_section, with_symbol};
-use crate::fixture::{GREEN, TOOL, assemble};
+use crate::fixture::{GREEN, assemble};
 use crate::load::Series;
 
 /// A blob, the kernels it is judged for (none is all), the rows that must fail, no
@@ -26,7 +26,7 @@ pub(super) struct Case {
     pub(super) says: &'static str,
 }
 
-const FILE: &str = "relocatable ELF64 for x86-64";
+const FILE: &str = "relocatable ELF64 for a known machine";
 const BOUNDS: &str = "everything inside the file";
 const LOADS: &str = "loads at every address";
 const ENTRY: &str = "both entry rules reach purgatory_start";
@@ -341,7 +341,7 @@ pub(super) const CASES: &[Case] = cases! {
         green(".balign 4096\n        .skip   4096", ".balign 64\n .skip 4096")
         => ["the stack is where the code looks for it"], "is loaded at +0x11c0, linked at +0x2000";
     "less than a page of stack": green("4096\nstack_end:", "64\nstack_end:\n .skip 4096")
-        => ["the stack is where the code looks for it", STACK], "stack_end is at 0x40 of .stack (section";
+        => ["the stack is where the code looks for it", STACK], "stack_end is at 0x40, not a page or more into .stack (section";
     "a page and more on the stack": green("purgatory_verify:", "sub $0x1000, %rsp\npurgatory_verify:")
         => [STACK], "4432 of 4096 bytes: the trip 1 x 4096, reports on exceptions 2 x 48";
     "recursion": executes("self: call self")
