@@ -4,7 +4,6 @@
 // Of the library whose fixture this is.
 use blob::wrap;
 
-#[expect(dead_code, reason = "the library's own tests take more of it")]
 #[path = "../blob/src/fixture.rs"]
 #[expect(dead_code, reason = "the other tests compile C, too")]
 mod fixture;

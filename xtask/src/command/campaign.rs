@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use plotters::prelude::{
     ChartBuilder, Color as _, IntoDrawingArea as _, RGBColor, Rectangle, SVGBackend, WHITE,
 };
+use purgatory::arch::BACKENDS;
 use purgatory::status::Verdict;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -27,7 +28,6 @@ use crate::host::tally::in_parallel;
 use crate::machine;
 use crate::native::arch::runs_here;
 use crate::native::campaign::{Flip, Outcome, Parts, Place, Share, results, work};
-use crate::native::trials::BACKENDS;
 
 /// Options of `cargo xtask campaign`.
 #[derive(clap::Args)]
@@ -67,8 +67,8 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let bytes = match &options.blob {
         Some(path) => read_blob(path)?,
-        None => blob(setup.arch, &setup.toolchain()?, &default_folder())
-            .and_then(|built| accept(&built.relocatable))?,
+        None => blob(setup.arch, &setup.toolchain()?, &default_folder(setup.arch))
+            .and_then(|built| accept(&built.relocatable, setup.arch))?,
     };
     let parts = Parts::of(&bytes)?;
     let blob = out.join("blob.ro");
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let sum = base16ct::lower::encode_string(&Sha256::digest(&bytes)[..4]);
     let mut tables = Vec::new();
     let mut own = Vec::new();
-    for backend in BACKENDS {
+    for &backend in BACKENDS {
         let name = backend.name();
         if !runs_here(backend) {
             println!("SKIPPED: {name}: this CPU lacks it");

@@ -30,7 +30,7 @@ pub(crate) struct Options {
 
 /// Runs `cargo xtask map`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
-    let built = default_folder().join(setup.arch.linked_name());
+    let built = default_folder(setup.arch).join(setup.arch.linked_name());
     let path = options.elf.as_deref().unwrap_or(&built);
     let linked = read_blob(path).context("the linked program: `cargo xtask build` makes it")?;
     let all = defined(&linked)?;

@@ -364,7 +364,7 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs, keep_going: bool) -> Tally 
 
 /// Compares the deepest stack that the boots had with what the code can come to.
 fn stack(options: &Options, programs: &Programs) -> Result<()> {
-    let built = freestanding::default_folder().join("purgatory.ro");
+    let built = freestanding::default_folder(programs.arch).join("purgatory.ro");
     let blob = options.blob.as_deref().unwrap_or(&built);
     let linked = freestanding::linked_beside(blob, &programs.blob).unwrap_or_default();
     let Some(can) = blob::check::stack(&programs.blob, &linked)? else {

@@ -201,29 +201,6 @@ pub(crate) fn caught(function: extern "C" fn(u32) -> u32, argument: u32) -> Resu
 mod tests {
     use super::*;
 
-    extern "C" fn returns(number: u32) -> u32 {
-        number + 1
-    }
-
-    extern "C" fn faults(number: u32) -> u32 {
-        // SAFETY: never true of an address: it faults, which is caught.
-        unsafe { ptr::with_exposed_provenance::<u32>(number as usize).read_volatile() }
-    }
-
-    extern "C" fn spins(number: u32) -> u32 {
-        loop {
-            std::hint::black_box(number);
-        }
-    }
-
-    #[test]
-    fn what_ends_in_a_signal_is_left() {
-        catch_faults().unwrap();
-        let ends = [returns, faults, spins, returns].map(|function| caught(function, 4));
-        let wanted = [Ok(5), Err(libc::SIGSEGV), Err(libc::SIGVTALRM), Ok(5)];
-        assert_eq!(ends, wanted);
-    }
-
     #[test]
     fn reads_what_openssl_believes() {
         let told = "CPUINFO: OPENSSL_ia32cap=0x7ffaf3ffffebffff:0x29c6fbf";
