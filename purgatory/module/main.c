@@ -18,9 +18,14 @@
 #include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/version.h>
 #include <linux/vmalloc.h>
 
 #include "blob.h"
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 5, 0)
+#error "before Linux 5.5 the loader wants symbols that this purgatory has not (purgatory_backup_*)"
+#endif
 
 #if !defined(CONFIG_X86_64) || !defined(CONFIG_KEXEC_FILE) || \
 	!defined(CONFIG_KPROBES) || !defined(CONFIG_KALLSYMS_ALL)

@@ -108,15 +108,18 @@ static int __init set_console(struct purgatory_config *config)
 	return 0;
 }
 
-/* Takes the UART of a ttyS console from the 8250 driver, which knows it best. */
-static void __init follow(struct purgatory_config *config, const struct console *con)
+/*
+ * Takes the UART of a ttyS console from the 8250 driver, which knows it best; tells
+ * whether it was one.
+ */
+static bool __init follow(struct purgatory_config *config, const struct console *con)
 {
 	const struct uart_driver *driver = con->data;
 	const struct uart_port *port;
 
 	if (strcmp(con->name, "ttyS") || con->device != uart_console_device ||
 	    con->index < 0 || con->index >= driver->nr)
-		return;
+		return false;
 	port = driver->state[con->index].uart_port;
 	if (port && port->iotype == UPIO_PORT && port->iobase && !port->regshift) {
 		config->consoles &= ~CONSOLE_MMIO;
@@ -127,21 +130,27 @@ static void __init follow(struct purgatory_config *config, const struct console 
 		config->consoles |= CONSOLE_MMIO;
 		config->uart_mmio = port->mapbase;
 	}
+	return true;
 }
 
 static void __init follow_kernel(struct purgatory_config *config)
 {
 	struct console *con;
 
+	/* The first one is the one that /dev/console means. */
 #ifdef for_each_console_srcu	/* since 6.2 */
 	console_list_lock();
-	for_each_console(con)
-		follow(config, con);
+	for_each_console(con) {
+		if (follow(config, con))
+			break;
+	}
 	console_list_unlock();
 #else
 	console_lock();
-	for_each_console(con)
-		follow(config, con);
+	for_each_console(con) {
+		if (follow(config, con))
+			break;
+	}
 	console_unlock();
 #endif
 }

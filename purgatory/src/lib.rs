@@ -91,7 +91,9 @@ fn check(backend: Usable) -> Result<Verified, Refusal> {
     match arch::guarded(|| verify(backend, Some(handoff))) {
         Some(Ok(verified)) => return Ok(verified),
         // No backend had a part in that.
-        Some(Err(refusal @ Refusal::BadRegion { .. })) => return Err(refusal),
+        Some(Err(refusal @ (Refusal::BadRegion { .. } | Refusal::TableWiped))) => {
+            return Err(refusal);
+        }
         Some(Err(_)) | None => (),
     }
     arch::forget();

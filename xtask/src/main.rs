@@ -11,6 +11,7 @@ mod command;
 #[cfg(test)]
 use blob::wrap;
 #[cfg(test)]
+#[expect(dead_code, reason = "the library's own tests take more of it")]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;
 mod freestanding;
@@ -18,6 +19,7 @@ mod kernels;
 mod machine;
 #[cfg(target_os = "linux")]
 mod native;
+mod release;
 mod tree;
 mod vm;
 
@@ -25,7 +27,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use host::{failure, options::Setup};
+use host::failure;
+use host::options::{Asked, Choice, Setup};
 
 /// Builds the purgatory, proves its promises, and boots it.
 #[derive(Parser)]
@@ -34,10 +37,33 @@ struct Cli {
     #[command(subcommand)]
     command: command::Command,
     #[command(flatten)]
-    setup: Setup,
+    asked: Asked,
+}
+
+/// Says what a purgatory is, what it is told, and what it left behind.
+#[derive(Parser)]
+#[command(name = "purgatory-tools", version)]
+struct Tools {
+    #[command(subcommand)]
+    tool: command::Tool,
 }
 
 fn main() -> ExitCode {
+    if cfg!(feature = "tools") {
+        return failure::exit_code(Tools::parse().tool.run());
+    }
     let cli = Cli::parse();
-    failure::exit_code(cli.command.run(&cli.setup))
+    let Asked {
+        provision,
+        core,
+        arch,
+    } = cli.asked;
+    failure::exit_code(match arch {
+        Choice::Whole(arch) => cli.command.run(&Setup {
+            provision,
+            core,
+            arch,
+        }),
+        Choice::Core(only) => cli.command.run_core(only),
+    })
 }

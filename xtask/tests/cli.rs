@@ -3,6 +3,7 @@
 // Of the library whose fixture this is.
 use blob::wrap;
 
+#[expect(dead_code, reason = "the library's own tests take more of it")]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;
 #[path = "../src/kernels/hanging.rs"]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] = [
     &["host"],
     &["machine", "freestanding", "tree"],
-    &["vm"],
+    &["vm", "release"],
     &["boot"],
     &["kernels"],
     &["native"],

@@ -76,15 +76,31 @@ pub enum Damage {
     /// The first entry of the table gets [`unmapped`](crate::arch::MemoryMap::unmapped) as its start, and the
     /// last used one ends there.
     Unmapped,
-    /// The last used entry of the table gets a start so far from the purgatory's own.
-    Ours(u64),
+    /// The last used entry of the table gets a start in the purgatory.
+    Ours(Part),
     /// One bit of a register of the image.
     Register(&'static str, u32),
     /// One bit of the byte so far before the end of the checksum, which is 8 bytes long.
     Own(usize),
+    /// One bit of a function of the purgatory's that no boot calls.
+    Code,
     /// One bit of that byte of the configuration, and one of the digest.
     Config(usize),
 }
+
+/// A part of the purgatory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The first byte of its code.
+    Code,
+    /// The first byte of its record.
+    Record,
+    /// The last byte of its memory.
+    End,
+}
+
+/// For [`Config::memory`]: where the canary of the purgatory's stack lies.
+pub const CANARY: u64 = u64::MAX;
 
 /// A console of the purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::ops::Range;
 use anyhow::{Context as _, Result, ensure};
 use purgatory::abi::{Backend, Config};
 
+use crate::arch::Arch;
 use crate::get;
 use crate::load::File;
 
@@ -61,12 +62,12 @@ pub fn find(blob: &[u8]) -> Result<Range<usize>> {
     Ok(record)
 }
 
-/// The record in words.
-pub struct Words<'a>(pub &'a [u8]);
+/// The record of an architecture's blob in words.
+pub struct Words<'a>(pub Arch, pub &'a [u8]);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = self.0;
+        let Self(arch, config) = *self;
         let port = get!(config, Config.uart_port);
         let mut port_name = format!("8250 at port {port:#x}");
         if let Some(index) = COM_PORTS.iter().position(|&com| com == port) {
@@ -77,7 +78,7 @@ impl fmt::Display for Words<'_> {
         let consoles: Vec<_> = [
             (Config::CONSOLE_PORT, port_name.as_str()),
             (Config::CONSOLE_MMIO, &memory_name),
-            (Config::CONSOLE_DEBUG, "debug port 0xe9"),
+            (Config::CONSOLE_DEBUG, arch.debug_console),
             (Config::CONSOLE_VGA, "VGA text"),
             (Config::CONSOLE_FRAMEBUFFER, "frame buffer (reports only)"),
         ]

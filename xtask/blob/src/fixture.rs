@@ -1,8 +1,10 @@
 //! Blobs for the tests, made by the machine's own `cc` and `ld`; nothing is
 //! committed as a binary.
 
-use std::fs;
+use std::panic::{RefUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use crate::wrap;
 
@@ -13,17 +15,25 @@ pub(crate) const GREEN: &str = "
         .global purgatory_start, purgatory_verify, stack_end, purgatory_config, purgatory_status
         .global purgatory_checksum
         .global entry64_regs, purgatory_sha_regions, purgatory_sha256_digest
+        .set    word, 0
 purgatory_start:
         lea     .Lstack(%rip), %rsp
 purgatory_verify:
         jmp     purgatory_verify
         .size   purgatory_verify, . - purgatory_verify
+x86_exception_stubs:
+        .irp    reg, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+        mov     .Lregs + word(%rip), %\\reg
+        .set    word, word + 8
+        .endr
+        jmp     *.Lregs + 128(%rip)
 text_end:
         .balign 8
 purgatory_checksum:
         .skip   8
         .size   purgatory_checksum, 8
         .balign 4096
+.Lregs:
 entry64_regs:
         .skip   136
         .size   entry64_regs, 136
@@ -102,30 +112,84 @@ pub(crate) fn compile(source: &str, flags: &[&str]) -> Vec<u8> {
     build("c", source, flags)
 }
 
+/// Assembles sources and links them to a program.
+pub(crate) fn program(sources: &[&str], flags: &[&str]) -> Vec<u8> {
+    link("S", sources, &[], flags)
+}
+
 fn build(suffix: &str, source: &str, flags: &[&str]) -> Vec<u8> {
+    link(suffix, &[source], flags, &["-r"])
+}
+
+fn link(suffix: &str, sources: &[&str], flags: &[&str], link_flags: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let [source_file, object, blob] =
-        [suffix, "o", "ro"].map(|suffix| folder.path().join("fixture").with_extension(suffix));
-    fs::write(&source_file, source).unwrap();
     // The code is x86-64's; other machines have a compiler for it under its own name.
-    let tool = |name: &str, cross: &str| match std::env::consts::ARCH {
+    let tool = |name: &str, cross: &str| match env::consts::ARCH {
         "x86_64" => Command::new(name),
         _ => Command::new(format!("x86_64-linux-gnu-{cross}")),
     };
-    let mut cc = tool("cc", "gcc");
-    cc.args(flags)
-        .arg("-c")
-        .arg(&source_file)
-        .arg("-o")
-        .arg(&object);
-    let mut ld = tool("ld", "ld");
-    ld.args(["-r", "-e", "purgatory_start", "-o"])
-        .arg(&blob)
-        .arg(&object);
-    for command in [&mut cc, &mut ld] {
+    let run = |command: &mut Command| {
         let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {errors}");
+    };
+    let linked = folder.path().join("linked");
+    let mut ld = tool("ld", "ld");
+    ld.args(link_flags)
+        .args(["-e", "purgatory_start", "-o"])
+        .arg(&linked);
+    for (index, source) in sources.iter().enumerate() {
+        let path = folder.path().join(format!("fixture{index}.{suffix}"));
+        fs::write(&path, source).unwrap();
+        let object = path.with_extension("o");
+        run(tool("cc", "gcc")
+            .args(flags)
+            .arg("-c")
+            .arg(&path)
+            .arg("-o")
+            .arg(&object));
+        ld.arg(object);
     }
-    fs::read(&blob).unwrap()
+    run(&mut ld);
+    fs::read(&linked).unwrap()
+}
+
+/// Where [`random`] begins.
+pub(crate) const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Xorshift: the same numbers everywhere.
+pub(crate) const fn random(state: &mut u64, below: usize) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 11) as usize % below
+}
+
+/// Feeds damaged seeds to a reader that must not panic, whatever it makes of them: for a
+/// second, or for `FUZZ_SECONDS`. `FUZZ_STATE` repeats what a failure named.
+pub(crate) fn fuzz(seeds: &[Vec<u8>], body: impl Fn(&[u8]) + RefUnwindSafe) {
+    let given = |name| env::var(name).ok().and_then(|text| text.parse().ok());
+    let limit = Duration::from_secs(given("FUZZ_SECONDS").unwrap_or(1));
+    let mut state = given("FUZZ_STATE").unwrap_or(SEED);
+    let started = Instant::now();
+    while started.elapsed() < limit {
+        let before = state;
+        let mut input = seeds[random(&mut state, seeds.len())].clone();
+        for _ in 0..=random(&mut state, 6) {
+            let start = random(&mut state, input.len());
+            let end = (start + 1 + random(&mut state, 8)).min(input.len());
+            let values = [0, 1, 0x7f, 0x80, 0xff, random(&mut state, 256) as u8];
+            let value = values[random(&mut state, values.len())];
+            match random(&mut state, 8) {
+                0 => input.truncate(end),
+                1 => input.extend_from_within(start..end),
+                2 => drop(input.drain(start + 1..end)),
+                3 => input[start] ^= 1 << random(&mut state, 8),
+                _ => input[start..end].fill(value),
+            }
+        }
+        if catch_unwind(|| body(&input)).is_err() {
+            panic!("it panics: FUZZ_STATE={before} repeats it");
+        }
+    }
 }

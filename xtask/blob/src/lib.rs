@@ -8,8 +8,11 @@ pub mod check;
 pub mod config;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod fuzz;
 pub mod load;
 pub mod manifest;
+pub mod map;
 pub mod number;
 pub mod proof;
 pub mod record;

@@ -15,6 +15,8 @@ use crate::load::{File, LoadError, Section};
 pub struct Code<'data> {
     /// Its bytes.
     pub bytes: &'data [u8],
+    /// The same with what follows in its section: tables and constants.
+    pub(crate) section: &'data [u8],
     /// Offsets and names, ascending, one an offset.
     names: Vec<(u64, String)>,
 }
@@ -46,7 +48,17 @@ impl<'data> Code<'data> {
                 let name = symbol.name().unwrap_or_default();
                 (symbol.address() - start, !is_function, name)
             });
-        Ok(Self::new(bytes, symbols.collect()))
+        let section = section.data()?;
+        Ok(Self {
+            section,
+            ..Self::new(bytes, symbols.collect())
+        })
+    }
+
+    /// Returns where a function begins.
+    pub(crate) fn find(&self, name: &str) -> Option<u64> {
+        let named = self.names.iter().find(|(_, known)| known == name);
+        named.map(|(start, _)| *start)
     }
 
     /// Returns a section of a blob, by the blob's own symbols.
@@ -78,6 +90,7 @@ impl<'data> Code<'data> {
         });
         Self {
             bytes,
+            section: bytes,
             names: names.collect(),
         }
     }
@@ -112,6 +125,13 @@ impl<'data> Code<'data> {
             .filter(|((start, _), end)| start < end)
             .map(|((start, name), end)| (name, start, &self.bytes[start as usize..end as usize]))
     }
+}
+
+/// Returns the address of a symbol, or of a section, of a linked program.
+pub(crate) fn address(elf: &[u8], name: &str) -> Option<u64> {
+    let file = object::File::parse(elf).ok()?;
+    let symbol = file.symbol_by_name(name).map(|symbol| symbol.address());
+    symbol.or_else(|| Some(file.section_by_name(name)?.address()))
 }
 
 /// Describes the linked program and the toolchain that it came from, for people who

@@ -7,9 +7,11 @@ use blob::manifest::Manifest;
 use blob::number::PAGE;
 use blob::set;
 use blob::wrap::CHECKSUM;
-use object::Object as _;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use purgatory::abi::Config as Record;
-use purgatory_tests::cases::{Config, Console, Damage, Pick, Place, ScreenInfo, Verdict};
+use purgatory_tests::cases::{
+    CANARY, Config, Console, Damage, Part, Pick, Place, ScreenInfo, Verdict,
+};
 use purgatory_tests::plan::{DIRTY, Flip, Mapping, Range};
 use sha2::{Digest as _, Sha256};
 
@@ -101,7 +103,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
             Damage::Wrap => last.len = 1_u64.wrapping_sub(last.start),
             Damage::StartsAtZero => last.start = 0,
             Damage::TooHigh => last.start = programs.arch.address_limit - PAGE,
-            Damage::Ours(offset) => last.start = virt + offset,
+            Damage::Ours(part) => last.start = find(blob, &loaded, part)?,
             Damage::Unmapped => {
                 last.start = machine.memory.unmapped - last.len;
                 told[0].start = machine.memory.unmapped;
@@ -123,6 +125,7 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     let place = |name| Ok::<_, anyhow::Error>((loaded.symbol_address(name)? - virt) as usize);
     let damaged = match case.damage {
         Damage::Own(before) => Some(place(CHECKSUM)? + 8 - before),
+        Damage::Code => Some(place("purgatory_verify")?),
         Damage::Config(byte) => Some(place("purgatory_config")? + byte),
         _ => None,
     };
@@ -320,7 +323,12 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     set!(record, Record.patience, config.patience);
     set!(record, Record.uart_port, config.port);
     set!(record, Record.uart_divisor, config.divisor);
-    set!(record, Record.uart_mmio, config.memory);
+    let memory = match config.memory {
+        // The stack, 512 bytes less than two pages, has it at its lower end.
+        CANARY => loaded.symbol_address("stack_end")? - 0x1e00,
+        memory => memory,
+    };
+    set!(record, Record.uart_mmio, memory);
     set!(record, Record.ramoops, config.ramoops.start);
     set!(record, Record.ramoops_size, config.ramoops.len as u32);
     loaded.set_symbol("purgatory_config", &record)?;
@@ -342,6 +350,20 @@ fn describe(parameters: &mut [u8], screen: &ScreenInfo) {
     }
     parameters[0x18..0x1c].copy_from_slice(&[base0, base1, base2, base3]);
     parameters[0x3a..0x3e].copy_from_slice(&upper);
+}
+
+/// Returns where a part of the purgatory lies.
+fn find(blob: &[u8], loaded: &Loaded<'_>, part: Part) -> Result<u64> {
+    const RECORD: &str = "purgatory_status";
+    let record = loaded.symbol_address(RECORD)?;
+    let file = object::File::parse(blob)?;
+    let stack = file.section_by_name(".stack").context("no stack")?;
+    let symbol = file.symbol_by_name(RECORD).context("no record")?;
+    Ok(match part {
+        Part::Code => loaded.symbol_address("purgatory_start")?,
+        Part::Record => record,
+        Part::End => record - symbol.address() + stack.size() - 1,
+    })
 }
 
 /// The register image: a value of its own in each register, so that a mix-up

@@ -3,7 +3,9 @@
 
 mod acts;
 mod case;
+pub(crate) mod count;
 pub(crate) mod faults;
+pub(crate) mod flips;
 mod golden;
 pub(crate) mod image;
 mod judge;
@@ -15,6 +17,7 @@ mod trace;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -120,8 +123,25 @@ impl Boot<'_> {
                 judge.judge()
             })
             .map_err(|error| run.failure(format!("{}: {error:#}", self.name())))?;
+        let paint = if case.dirty { case::GARBAGE } else { 0 };
+        DEEPEST.fetch_max(depth(&ram, prepared.status, paint)?, Ordering::Relaxed);
         run.text("talk")
     }
+}
+
+/// The deepest stack that any boot of this process left traces of.
+pub(crate) static DEEPEST: AtomicU64 = AtomicU64::new(0);
+
+/// Says how deep the stack below `top` was in use. It is painted in dirty cases; zeros
+/// that were pushed on zeros leave no trace in the others.
+fn depth(ram: &Ram, top: u64, paint: u8) -> Result<u64> {
+    /// In linker/purgatory.ld: the stack with nothing below it, and a canary between.
+    const STACK: usize = 8192;
+    const CANARY: std::ops::Range<usize> = 512..520;
+    let stack: [u8; STACK] = ram.read(top - STACK as u64)?;
+    let used = |(at, byte): (usize, &u8)| !CANARY.contains(&at) && *byte != paint;
+    let lowest = stack.iter().enumerate().position(used).unwrap_or(STACK);
+    Ok((STACK - lowest) as u64)
 }
 
 /// Describes the machine of a case: everything that it says is heard, and every

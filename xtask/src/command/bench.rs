@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: how fast the shipped bytes verify, beside everything that
 //! does the same on this machine.
 
-use std::fs;
 use std::path::PathBuf;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 
@@ -14,7 +14,7 @@ use crate::host::paths::target_directory;
 use crate::native::bench::openssl::OpenSsl;
 use crate::native::bench::result::JUDGED;
 use crate::native::bench::{self, Plan};
-use crate::{freestanding, machine};
+use crate::{boot, freestanding, machine};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -72,6 +72,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         return Err(usage(what));
     }
     setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
+    if setup.arch.name != env::consts::ARCH {
+        return count(options, setup);
+    }
     // SAFETY: this process has one thread so far.
     let openssl = match unsafe { OpenSsl::load_both() } {
         Ok((with, without)) => Some((with, without)),
@@ -88,7 +91,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let blob = options
         .blob
         .as_deref()
-        .map(freestanding::accept)
+        .map(|path| freestanding::accept(path, setup.arch))
         .transpose()?;
     let programs = Programs::build(blob, setup)?;
     let plan = Plan {
@@ -102,6 +105,26 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         return Err(Failure::Reported.into());
     }
     Ok(())
+}
+
+/// Counts the instructions where no processor can be timed.
+fn count(options: &Options, setup: &Setup) -> Result<()> {
+    let blob = options.blob.as_deref();
+    let blob = blob.map(|path| freestanding::accept(path, setup.arch));
+    let programs = Programs::build(blob.transpose()?, setup)?;
+    println!("instructions a byte");
+    let mut is_missed = false;
+    for &(backend, most) in programs.machine.counts {
+        let count = boot::count::per_byte(&programs, backend, programs.machine.tick)?;
+        let word = if count <= most { "ok" } else { "FAIL" };
+        let name = backend.name();
+        println!("{word:<4} {name:<10} {count:6.2}  at most {most}");
+        is_missed |= count > most;
+    }
+    match options.check && is_missed {
+        true => Err(Failure::Reported.into()),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use purgatory_tests::cases::{Case, INTACT, Place};
 
 use crate::boot::Boot;
 use crate::boot::programs::Programs;
-use crate::host::failure::read;
+use crate::host::failure::{read, usage};
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::kernels::direct::{self, Linux};
@@ -65,7 +65,13 @@ pub(crate) struct Options {
 /// Runs `cargo xtask boot`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let given = options.blob.as_deref();
-    let blob = given.map(freestanding::accept).transpose()?;
+    let blob = given
+        .map(|path| freestanding::accept(path, setup.arch))
+        .transpose()?;
+    if options.kernel.is_some() && !machine::of(setup.arch).boots_linux {
+        let what = "takes bzImages; `cargo xtask linux` boots a kernel of this architecture";
+        return Err(usage(format!("boot --kernel {what}")));
+    }
     let linux = options.linux()?;
     setup.require(machine::needs(setup.arch).into_iter().chain(FREESTANDING))?;
     let programs = Programs::build(blob, setup)?;

@@ -70,6 +70,8 @@ fn summary(arch: Arch, blob: &Built, toolchain: &Toolchain) -> Result<String> {
             found.size()
         )?;
     }
-    write!(text, "{toolchain}")?;
+    writeln!(text, "{toolchain}")?;
+    let [rustc, lld] = [&toolchain.rustc, &toolchain.lld];
+    write!(text, "  {}\n  {}", rustc.display(), lld.display())?;
     Ok(text)
 }

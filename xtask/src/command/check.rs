@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Judge by the rules of this kernel only
     #[arg(long, value_name = "VERSION", value_parser = one_of(Series::ALL, |series| series.name))]
     kernel: Option<Series>,
+    /// Judge by the rules of this loader: those of kernels are the default
+    #[arg(long, value_name = "LOADER", conflicts_with = "kernel", value_parser = ["kernel", "kexec-tools"])]
+    contract: Option<String>,
     /// Load at this address too
     #[arg(long, value_name = "ADDR", value_parser = place)]
     load_at: Option<u64>,
@@ -40,6 +43,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let kernels = match options.kernel {
         Some(kernel) => vec![kernel],
+        None if options.contract.as_deref() == Some(Series::KEXEC_TOOLS.name) => {
+            vec![Series::KEXEC_TOOLS]
+        }
         None => Series::ALL.to_vec(),
     };
     let addresses = ADDRESSES.into_iter().chain(options.load_at).collect();

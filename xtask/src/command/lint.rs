@@ -13,10 +13,10 @@ use crate::host::failure::Failure;
 use crate::host::needs::{FREESTANDING, LINTERS};
 use crate::host::options::Setup;
 use crate::host::paths::{root, target_directory};
-use crate::host::toolchain::{cargo, check_for, find_clippy};
+use crate::host::toolchain::{cargo, find_clippy, with_std};
 
 /// A host of another architecture, for which xtask has to compile too.
-const OTHER_HOST: &str = "aarch64-unknown-linux-gnu";
+const OTHER_HOST: [&str; 2] = ["aarch64", "aarch64-unknown-linux-gnu"];
 
 /// Runs `cargo xtask lint`: all of it, even when the first part fails.
 pub(crate) fn run(setup: &Setup) -> Result<()> {
@@ -47,8 +47,9 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
         ("clippy on the host", host),
         ("clippy on the bare target", bare),
     ];
-    match check_for(OTHER_HOST) {
-        Some(mut other) => {
+    let [name, target] = OTHER_HOST;
+    match with_std(name, target, "check") {
+        Ok(mut other) => {
             other.current_dir(root());
             other.args(["--quiet", "--locked", "--all-targets"]);
             other.args(["--package", "xtask", "--package", "blob"]);
@@ -57,7 +58,7 @@ pub(crate) fn run(setup: &Setup) -> Result<()> {
                 .arg(target_directory().join("other-host"));
             commands.push(("check for another host", other));
         }
-        None => println!("SKIPPED: check for another host: no compiler has std for {OTHER_HOST}"),
+        Err(error) => println!("SKIPPED: check for another host: {error}"),
     }
 
     let mut clean = true;

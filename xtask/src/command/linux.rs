@@ -9,11 +9,11 @@ use clap::builder::PossibleValuesParser;
 
 use crate::freestanding::{blob, default_folder};
 use crate::host::failure::{Failure, usage};
-use crate::host::needs::FREESTANDING;
+use crate::host::needs::{FREESTANDING, KERNEL_BUILD};
 use crate::host::options::Setup;
 use crate::kernels::kernel::Kernel;
 use crate::kernels::matrix::{Purgatory, Scenario, Through, count, print_comparison, prove};
-use crate::kernels::table::KERNELS;
+use crate::kernels::table::{self, KERNELS};
 use crate::machine;
 
 /// Loads the blob by `kexec_file_load(2)` in real kernels.
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         .map(|path| File::create(path).map_err(|e| about(path, format!("cannot write it: {e}"))));
     let json = json.transpose()?;
     let machine = machine::all_needs(setup.arch);
-    setup.require(machine.iter().chain(FREESTANDING))?;
+    setup.require(machine.iter().chain(FREESTANDING).chain(KERNEL_BUILD))?;
     if options.through == Through::Image && options.scenario == Scenario::Undo {
         return Err(usage("--scenario undo takes --through module"));
     }
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
             "--through module builds with Debian's headers, by --kernel",
         ));
     }
-    let kernels = match &options.vmlinuz {
+    let kernels: Vec<_> = match &options.vmlinuz {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let kernel = Kernel::read(&name, path, setup.arch);
@@ -71,11 +71,15 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
         }
         None => {
             let chosen = |name| options.kernel == "all" || options.kernel == name;
-            let rows = KERNELS.iter().filter(|row| chosen(row.series.name));
+            let rows = table::rows(setup.arch).filter(|row| chosen(row.series.name));
             let kernels = rows.map(|row| Kernel::fetch(row, setup.arch));
             kernels.collect::<Result<_>>()?
         }
     };
+    if kernels.is_empty() {
+        let (name, arch) = (&options.kernel, setup.arch);
+        return Err(usage(format!("{name} is no kernel for {arch}")));
+    }
     let plan: Vec<_> = kernels
         .into_iter()
         .map(|kernel| (kernel, options.scenario))

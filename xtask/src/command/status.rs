@@ -6,6 +6,7 @@
 //! (the file in the first kernel's memory, its buffer) are not mistaken for it;
 //! their configuration tells of them. Nothing of the guest is changed.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -16,10 +17,10 @@ use purgatory::abi::Config;
 use crate::host::options::Setup;
 use crate::vm::memory::{Dump, Memory, Monitored, records, search};
 
-/// Options of `cargo xtask status`.
+/// Options of `cargo xtask status`; with none, it tells of this very machine.
 #[derive(clap::Args)]
 #[group(skip)]
-#[command(group = clap::ArgGroup::new("source").required(true))]
+#[command(group = clap::ArgGroup::new("source"))]
 pub(crate) struct Options {
     /// Ask a running QEMU: its monitor socket (`-qmp unix:SOCK,server=on,wait=off`)
     #[arg(long, value_name = "SOCK", group = "source")]
@@ -34,8 +35,43 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     match (&options.qmp, &options.memory_dump) {
         (Some(socket), _) => tell(setup.arch, &mut Monitored::connect(socket)?),
         (None, Some(path)) => tell(setup.arch, &mut Dump::open(path)?),
-        (None, None) => Ok(()),
+        (None, None) => live(),
     }
+}
+
+/// Tells whose purgatory this machine takes, and whose its crash image has.
+fn live() -> Result<()> {
+    let module = |name: &str| {
+        let text = fs::read_to_string(format!("/sys/module/purgatory/{name}"));
+        text.map(|text| text.trim().to_owned())
+    };
+    match module("version") {
+        Ok(version) => println!(
+            "module       {version}, sha256 {}, console {}",
+            module("parameters/sha256")?,
+            module("parameters/console")?
+        ),
+        Err(_) => println!("module       not loaded: what is loaded now gets the kernel's own"),
+    }
+    let image = |name: &str| fs::read_to_string(format!("/sys/kernel/{name}"));
+    let image = |name: &str| image(name).is_ok_and(|text| text.starts_with('1'));
+    let (kexec, crash) = (image("kexec_loaded"), image("kexec_crash_loaded"));
+    // Its pages lie anywhere in memory until it is started.
+    let whose = if kexec {
+        "loaded; whose purgatory it has does not show"
+    } else {
+        "not loaded"
+    };
+    println!("kexec image  {whose}");
+    let whose = match crash {
+        false => "not loaded".to_owned(),
+        true => match search::<8>(&mut Dump::crash_kernel()?, Config::MAGIC)?.first() {
+            Some((address, _)) => format!("this project's purgatory, its settings at {address:#x}"),
+            None => "another purgatory: the kernel's own, or kexec-tools'".to_owned(),
+        },
+    };
+    println!("crash image  {whose}");
+    Ok(())
 }
 
 /// Prints every record.

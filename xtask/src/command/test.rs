@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use blob::arch::Arch;
+use blob::arch::{Arch, CoreOnly};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ContextKind;
 use serde_json::Value;
@@ -21,14 +21,16 @@ use crate::boot::{Boot, faults};
 use crate::host::failure::{Failure, usage};
 use crate::host::needs::{C_COMPILER, FREESTANDING};
 use crate::host::options::Setup;
-use crate::host::paths::root;
+use crate::host::paths::{root, target_directory};
 use crate::host::tally::{Tally, in_parallel, print_line};
-use crate::host::toolchain::cargo;
+use crate::host::toolchain::{cargo, search_path, with_std};
 use crate::host::{process, progress};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::matrix::{Scenario, Through, count, prove};
-use crate::kernels::table::{KERNELS, USUAL};
+use crate::kernels::table;
 use crate::kernels::{busybox, is_possible};
+#[cfg(target_os = "linux")]
+use crate::native::emulated::try_on;
 use crate::vm::run::Stuck;
 use crate::{boot, freestanding, kernels, machine, vm};
 
@@ -111,7 +113,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let everything = options.cases.is_empty() && options.faults.is_none();
     boots.retain(|boot| everything || options.cases.contains(&boot.name()));
     let given = options.blob.as_deref();
-    let blob = given.map(freestanding::accept).transpose()?;
+    let blob = given
+        .map(|path| freestanding::accept(path, setup.arch))
+        .transpose()?;
     let needs = machine::all_needs(setup.arch).iter().chain(FREESTANDING);
     setup.require(needs.chain([&C_COMPILER]))?;
     let mut tally = Tally::default();
@@ -127,6 +131,10 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
                 shipped_bytes(&programs, &mut tally);
             }
             tally += boot_all(&boots, &programs, options.keep_going);
+            if everything {
+                let what = "no stack of a boot is deeper than check finds it can be";
+                tally.test(what, || stack(options, &programs));
+            }
             if everything || options.faults.is_some() {
                 fault_all(options, &programs, &mut tally);
             }
@@ -138,7 +146,11 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     }
     if everything {
         for (name, trial) in kernels::trials::ALL {
-            tally.test(name, || trial(given));
+            if machine.boots_linux {
+                tally.test(name, || trial(given));
+            } else {
+                tally.skip(1, format!("{name}: boot --kernel takes bzImages"));
+            }
         }
         busybox::test(setup.arch, given, &mut tally);
         real_kernels(options, setup, &mut tally);
@@ -150,23 +162,76 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     }
 }
 
+/// Runs the library's tests where there is nothing else yet.
+pub(crate) fn run_core(only: CoreOnly) -> Result<()> {
+    let mut tally = Tally::default();
+    let name = only.name;
+    let compiler = format!("{name}-linux-gnu-gcc");
+    for program in [&compiler, only.emulator] {
+        ensure!(
+            search_path(program).next().is_some(),
+            "no {program} on PATH: gcc-{name}-linux-gnu, libc6-dev-{}-cross and qemu-user are \
+             Debian's packages",
+            only.debian
+        );
+    }
+    library_tests(name, only.linux_target, &[&[only.emulator]], &mut tally);
+    tally.skip(1, format!("{name}: core only; no boot support yet"));
+    println!("{tally}");
+    match tally.failed {
+        0 => Ok(()),
+        _ => Err(Failure::Reported.into()),
+    }
+}
+
+/// Runs the library's tests on another architecture, by each of these emulators.
+fn library_tests(name: &str, target: &str, emulators: &[&[&str]], tally: &mut Tally) {
+    let build = || {
+        let mut command = with_std(name, target, "test")?;
+        // Static: there is no other C library here.
+        command.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        command.args(["--package", "purgatory", "--target-dir"]);
+        command.arg(target_directory());
+        test_programs(command)
+    };
+    match build() {
+        Ok(programs) => {
+            for emulator in emulators {
+                run_tests(&programs, emulator, tally);
+            }
+        }
+        Err(error) => tally.test(&format!("the tests for {name} build"), || Err(error)),
+    }
+}
+
 /// Runs what cargo builds as tests, one program after the other.
 fn host_tests(tally: &mut Tally) {
-    let programs = match test_programs() {
-        Ok(programs) => programs,
-        Err(error) => return tally.test("the tests of the host build", || Err(error)),
-    };
+    let mut command = Command::new(cargo());
+    command.args(["test", "--workspace"]);
+    match test_programs(command) {
+        Ok(programs) => run_tests(&programs, &[], tally),
+        Err(error) => tally.test("the tests of the host build", || Err(error)),
+    }
+}
+
+/// Runs them, perhaps by an emulator.
+fn run_tests(programs: &[(PathBuf, PathBuf)], emulator: &[&str], tally: &mut Tally) {
     for (source, program) in programs {
-        let name = format!("tests in {}", source.display());
+        let mut name = format!("tests in {}", source.display());
+        if !emulator.is_empty() {
+            name += &format!(", {}", emulator.join(" "));
+        }
         tally.test(&name, || {
             let _busy = progress::spinner(name.clone());
             // As cargo does.
             let package = source
                 .ancestors()
                 .find(|folder| folder.join("Cargo.toml").is_file());
-            let mut command = Command::new(program);
-            command.current_dir(root().join(package.unwrap_or(&source)));
-            let output = command.arg("--quiet").output()?;
+            let mut line = emulator.iter().map(AsRef::as_ref);
+            let mut line = line.by_ref().chain([program.as_os_str()]);
+            let mut command = Command::new(line.next().unwrap_or_default());
+            command.current_dir(root().join(package.unwrap_or(source)));
+            let output = command.args(line).arg("--quiet").output()?;
             let [said, errors] =
                 [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
             ensure!(output.status.success(), "{}\n{said}{errors}", output.status);
@@ -175,12 +240,11 @@ fn host_tests(tally: &mut Tally) {
     }
 }
 
-/// Builds the tests of the host; returns the source and the file of each program.
-fn test_programs() -> Result<Vec<(PathBuf, PathBuf)>> {
-    let _busy = progress::spinner("building the tests of the host");
-    let mut command = Command::new(cargo());
+/// Builds tests; returns the source and the file of each program.
+fn test_programs(mut command: Command) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let _busy = progress::spinner("building the tests");
     command.current_dir(root());
-    command.args(["test", "--workspace", "--locked", "--quiet", "--no-run"]);
+    command.args(["--locked", "--quiet", "--no-run"]);
     let said = process::output(command.args(["--message-format", "json"]))?;
     let mut programs = Vec::new();
     for line in said.lines() {
@@ -205,13 +269,40 @@ fn shipped_bytes(programs: &Programs, tally: &mut Tally) {
     let trials = crate::native::trials::ALL;
     #[cfg(not(target_os = "linux"))]
     let trials: [(&str, fn(&[u8]) -> Result<()>); 0] = [];
-    let (arch, here) = (programs.arch.name, env::consts::ARCH);
-    if arch != here {
-        let what = format!("the shipped bytes in user space: they are for {arch}, this is {here}");
-        return tally.skip(trials.len(), what);
+    if programs.arch.name != env::consts::ARCH {
+        return emulated(programs, tally);
     }
     for (name, trial) in trials {
         tally.test(name, || trial(&programs.blob));
+    }
+}
+
+/// Runs them where this processor is another one: QEMU has one for user space.
+fn emulated(programs: &Programs, tally: &mut Tally) {
+    let (emulator, cpus) = programs.machine.user;
+    let arch = programs.arch;
+    if search_path(emulator).next().is_none() {
+        let what = format!("the shipped bytes in user space: there is no {emulator}");
+        return tally.skip(cpus.len(), what);
+    }
+    let emulators: Vec<_> = cpus.iter().map(|cpu| [emulator, "-cpu", cpu]).collect();
+    let emulators: Vec<_> = emulators.iter().map(<[_; 3]>::as_slice).collect();
+    library_tests(arch.name, arch.linux_target, &emulators, tally);
+    #[cfg(target_os = "linux")]
+    match crate::native::emulated::program(programs.arch) {
+        Ok(program) => {
+            for cpu in cpus {
+                let name = format!("the shipped bytes in user space, {emulator} -cpu {cpu}");
+                tally.test(&name, || {
+                    let said = try_on(emulator, cpu, &program, &programs.blob)?;
+                    said.lines()
+                        .filter(|line| line.starts_with("SKIPPED"))
+                        .for_each(|line| println!("{line}"));
+                    Ok(())
+                });
+            }
+        }
+        Err(error) => tally.test("xtask for another architecture", || Err(error)),
     }
 }
 
@@ -271,6 +362,24 @@ fn boot_all(boots: &[Boot<'_>], programs: &Programs, keep_going: bool) -> Tally 
     tally
 }
 
+/// Compares the deepest stack that the boots had with what the code can come to.
+fn stack(options: &Options, programs: &Programs) -> Result<()> {
+    let built = freestanding::default_folder(programs.arch).join("purgatory.ro");
+    let blob = options.blob.as_deref().unwrap_or(&built);
+    let linked = freestanding::linked_beside(blob, &programs.blob).unwrap_or_default();
+    let Some(can) = blob::check::stack(&programs.blob, &linked)? else {
+        println!(
+            "SKIPPED: nobody knows how deep the stack gets on {}",
+            programs.arch
+        );
+        return Ok(());
+    };
+    let had = boot::DEEPEST.load(Ordering::Relaxed);
+    println!("deepest stack of a boot: {had} bytes, of any: {can}");
+    ensure!((1..=can).contains(&had), "{had} of {can} bytes");
+    Ok(())
+}
+
 /// Boots with every instruction's faults.
 fn fault_all(options: &Options, programs: &Programs, tally: &mut Tally) {
     if !programs.machine.faults {
@@ -296,8 +405,8 @@ fn fault_all(options: &Options, programs: &Programs, tally: &mut Tally) {
 /// Runs what every test can afford: all on the usual kernel, a start elsewhere.
 fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
     let mut plan = Vec::new();
-    for row in &KERNELS {
-        let scenario = match row.series == USUAL {
+    for row in table::rows(setup.arch) {
+        let scenario = match row.is_usual() {
             true => Scenario::All,
             false => Scenario::Kexec,
         };

@@ -206,8 +206,16 @@ pub(crate) fn link(
 
 /// Reads a blob that is about to be started; refuses one that breaks a promise, and
 /// one that does not leave the record by which a boot is judged.
-pub(crate) fn accept(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn accept(path: &Path, arch: Arch) -> Result<Vec<u8>> {
     let bytes = read_blob(path)?;
+    if let Ok(file) = File::parse(&bytes)
+        && file.arch.name != arch.name
+    {
+        let (path, is, title) = (path.display(), file.arch.title, arch.title);
+        return Err(usage(format!(
+            "{path} is for {is}, not for {title}: name the file for it, or --arch"
+        )));
+    }
     let linked = linked_beside(path, &bytes);
     let report = judge(
         &bytes,

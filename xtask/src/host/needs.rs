@@ -91,6 +91,37 @@ pub(crate) static C_COMPILER: Need = Need {
     ..NOTHING
 };
 
+/// What a kernel is built with where Debian's own cannot load the blob, and an init for it.
+pub(crate) static KERNEL_BUILD: [&Need; 1] = [&Need {
+    check: |setup| match setup.arch.name {
+        env::consts::ARCH => Ok(()),
+        other => {
+            let cross = ["gcc", "ld"].map(|tool| format!("{other}-linux-gnu-{tool}"));
+            on_path(&cross)?;
+            on_path(&["make", "flex", "bison", "bc", "xz"])
+        }
+    },
+    packages: [
+        "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross make flex bison bc xz-utils gcc libc6-dev",
+        "gcc-riscv64-linux-gnu make flex bison bc xz gcc",
+        "riscv64-linux-gnu-gcc make flex bison bc xz gcc",
+        "",
+    ],
+    ..NOTHING
+}];
+
+/// What makes and reads the disk of a Debian machine.
+pub(crate) static STRANGER: Need = Need {
+    check: |_| on_path(&["debootstrap", "mke2fs", "debugfs"]),
+    packages: [
+        "debootstrap e2fsprogs",
+        "debootstrap e2fsprogs",
+        "debootstrap e2fsprogs",
+        "",
+    ],
+    ..NOTHING
+};
+
 /// What `cargo xtask lint` runs.
 pub(crate) const LINTERS: [&Need; 2] = [
     &Need {

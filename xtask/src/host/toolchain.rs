@@ -55,9 +55,10 @@ pub(crate) struct Toolchain {
 
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  {} ({})", self.version, self.rustc.display())?;
+        // No paths: it stands in a release, too.
+        writeln!(f, "  {}", self.version)?;
         writeln!(f, "  core: {}, because {}", self.core, self.why)?;
-        write!(f, "  {} ({})", self.lld_version, self.lld.display())
+        write!(f, "  {}", self.lld_version)
     }
 }
 
@@ -108,23 +109,31 @@ pub(crate) fn find_clippy(arch: Arch, wanted: Option<Core>) -> Result<(PathBuf, 
     Ok((compiler.clippy(), toolchain))
 }
 
-/// Describes a `cargo check` for another host, with its `std`; `None` where no compiler
-/// has that, nor its source.
-pub(crate) fn check_for(target: &str) -> Option<Command> {
+/// Describes a run of cargo on programs for the Linux of an architecture. Where no
+/// compiler has `std` for it, that is built from source, and another linker links.
+pub(crate) fn with_std(name: &str, target: &str, verb: &str) -> Result<Command> {
     let compilers = compilers();
     let found = |origin| {
         let mut all = compilers.iter();
         let compiler = all.find(|compiler| compiler.has("std", origin, target))?;
-        let mut command = Command::new(&compiler.cargo);
-        command.env("RUSTC", &compiler.rustc);
-        command.args(["check", "--target", target]);
-        if origin == Core::Source {
-            command.env("RUSTC_BOOTSTRAP", "1");
-            command.arg("-Zbuild-std=std,panic_abort");
-        }
-        Some(command)
+        Some((origin, compiler))
     };
-    found(Core::Prebuilt).or_else(|| found(Core::Source))
+    let found = found(Core::Prebuilt).or_else(|| found(Core::Source));
+    let (origin, compiler) = found
+        .with_context(|| format!("no compiler has `std` for {target}, and none has its source"))?;
+    let mut command = Command::new(&compiler.cargo);
+    command.env("RUSTC", &compiler.rustc);
+    command.args([verb, "--target", target]);
+    if origin == Core::Source {
+        command.env("RUSTC_BOOTSTRAP", "1");
+        command.arg("-Zbuild-std=std,panic_abort");
+    }
+    if name != env::consts::ARCH {
+        let variable = target.to_uppercase().replace('-', "_");
+        let linker = format!("{name}-linux-gnu-gcc");
+        command.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
+    }
+    Ok(command)
 }
 
 fn toolchain(

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use blob::arch::Arch;
 
-use super::table::{KERNELS, Packaged};
+use super::table::{self, Packaged};
 use super::{fetch, initramfs};
 use crate::host::process::this_program;
 use crate::host::tally::Tally;
@@ -17,7 +17,7 @@ const MARKER: &str = "busybox runs in user space";
 
 /// Boots the rows that have a busybox; skipped aloud where there is no apt.
 pub(crate) fn test(arch: Arch, blob: Option<&Path>, tally: &mut Tally) {
-    for row in KERNELS.iter().filter(|row| row.busybox) {
+    for row in table::rows(arch).filter(|row| row.busybox) {
         let name = format!("boot --kernel {} with busybox", row.series);
         if fetch::is_possible() {
             tally.test(&name, || boot(row, arch, blob));

@@ -21,7 +21,7 @@ use blob::load::{Loaded, Series};
 
 /// What makes kernels before 6.8 say where they load; later ones are asked by
 /// a flag of the system call.
-const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
+pub(super) const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
 
 /// How our own purgatory begins its report.
 const WORDS: &str = "purgatory: refused: ";
@@ -150,7 +150,7 @@ fn observe(run: &mut Run, first: &First, way: Way, target: Target) -> Result<Str
 }
 
 /// Reads the load address off the kernel's debug output.
-fn load_address(console: &str) -> Result<u64> {
+pub(super) fn load_address(console: &str) -> Result<u64> {
     let text = console.split("Loaded purgatory at 0x").nth(1);
     let text = text.context("this kernel does not say where it loads its purgatory")?;
     let end = text
@@ -160,9 +160,9 @@ fn load_address(console: &str) -> Result<u64> {
 }
 
 /// A guest, by its loaded purgatory.
-struct Victim<'a> {
-    loaded: Loaded<'a>,
-    machine: &'static Machine,
+pub(super) struct Victim<'a> {
+    pub(super) loaded: Loaded<'a>,
+    pub(super) machine: &'static Machine,
 }
 
 impl Victim<'_> {
@@ -208,7 +208,7 @@ impl Victim<'_> {
     }
 
     /// Flips the bit and says which.
-    fn flip(&self, debugger: &mut Debugger, target: Target) -> Result<String> {
+    pub(super) fn flip(&self, debugger: &mut Debugger, target: Target) -> Result<String> {
         let table = self.loaded.symbol_address("purgatory_sha_regions")?;
         let bytes = debugger.read(table, 256)?;
         let words = segments::words(&bytes);

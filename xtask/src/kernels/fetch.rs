@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use blob::arch::Arch;
 
+use super::build;
 use super::table::Packaged;
 use crate::host::apt::{Apt, KEYRING, mirrors};
 use crate::host::paths::target_directory;
@@ -38,14 +39,21 @@ pub(crate) fn is_possible() -> bool {
 }
 
 impl Packaged {
-    /// Returns the path of the newest bzImage, from the cache if it is there.
+    /// Returns the path of the newest kernel, from the cache if it is there.
     pub(crate) fn fetch(&self, arch: Arch) -> Result<PathBuf> {
         ensure!(is_possible(), "Debian's kernels come through apt");
         let archive = Archive::open(self, arch).with_context(|| {
             let release = self.release;
             format!("cannot fetch a kernel from Debian {release} (--vmlinuz takes any bzImage)")
         })?;
-        archive.file(&self.image(&archive, arch)?, "vmlinuz")
+        match self.configuration {
+            None => archive.file(&self.image(&archive, arch)?, "vmlinuz"),
+            Some(configuration) => {
+                let package = self.depends(&archive, arch, "linux-source-")?;
+                let source = archive.file(&package, "linux-source")?;
+                build::kernel(&source, configuration, arch)
+            }
+        }
     }
 
     /// Returns the path of the same release's busybox, linked statically.
@@ -68,25 +76,30 @@ impl Packaged {
         Ok(root)
     }
 
-    /// Resolves the package that holds the newest bzImage.
-    fn image(&self, archive: &Archive, arch: Arch) -> Result<String> {
+    /// Resolves the newest package, whose name begins so.
+    fn depends(&self, archive: &Archive, arch: Arch, start: &str) -> Result<String> {
         let newest = self.newest.replace("{arch}", arch.debian);
         let depends = archive.cache(&["depends", &newest])?;
-        let image = depends.lines().find_map(|line| {
+        let found = depends.lines().find_map(|line| {
             let name = line.trim().strip_prefix("Depends: ")?;
-            name.starts_with("linux-image-").then_some(name)
+            name.starts_with(start).then(|| name.to_owned())
         });
-        let image = image.with_context(|| format!("{newest} depends on no image"))?;
+        found.with_context(|| format!("{newest} depends on no {start}*"))
+    }
+
+    /// Resolves the package that holds the newest bzImage.
+    fn image(&self, archive: &Archive, arch: Arch) -> Result<String> {
+        let image = self.depends(archive, arch, "linux-image-")?;
         // Since 7.0 the file itself is in a package of its own.
         let binary = image.replacen("linux-image-", "linux-binary-", 1);
         let names = archive.cache(&["pkgnames", &binary])?;
         let split = names.lines().any(|name| name == binary);
-        Ok(if split { binary } else { image.to_owned() })
+        Ok(if split { binary } else { image })
     }
 
     /// Describes the release's archives; their signatures are verified with Debian's
     /// keys, or nothing comes from there.
-    fn sources(&self, arch: Arch) -> Result<String> {
+    pub(super) fn sources(&self, arch: Arch) -> Result<String> {
         let known = mirrors()?;
         let archive = |name: &str, usual: &str| {
             let same = known.iter().find(|(_, archive)| archive.ends_with(name));
@@ -97,7 +110,9 @@ impl Packaged {
         };
         let release = self.release;
         let main = archive("/debian", "ftp.debian.org");
-        let option = format!("[arch={} signed-by={KEYRING}]", arch.debian);
+        // Source is for all, and in the index that every mirror has.
+        let index = self.configuration.map_or(arch, |_| Arch::ALL[0]).debian;
+        let option = format!("[arch={index} signed-by={KEYRING}]");
         let mut sources = format!("deb {option} {main} {release} main\n");
         if self.security {
             let security = archive("/debian-security", "security.debian.org");

@@ -3,7 +3,6 @@
 //! The second kernel's archive travels inside the first one's, beside the very
 //! bzImage that the first kernel came from.
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use base16ct::lower::encode_string;
@@ -12,7 +11,7 @@ use cpio::newc::{Builder, ModeFileType, trailer};
 use sha2::{Digest as _, Sha256};
 
 use crate::host::paths::target_directory;
-use crate::host::toolchain::cargo;
+use crate::host::toolchain;
 
 /// Bytes that the second boot verifies: incompressible, so that neither kernel
 /// nor emulator can cheat, and most of what a purgatory hashes in practice.
@@ -61,16 +60,9 @@ fn name(path: &str) -> &str {
 /// Builds the init as one static file: the archive has no C library.
 fn build_init(arch: Arch) -> Result<PathBuf> {
     let target = target_directory();
-    let status = Command::new(cargo())
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "linux-init",
-            "--target",
-            arch.linux_target,
-        ])
+    let mut command = toolchain::with_std(arch.name, arch.linux_target, "build")?;
+    let status = command
+        .args(["--quiet", "--release", "--package", "linux-init"])
         .arg("--target-dir")
         .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))

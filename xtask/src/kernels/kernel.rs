@@ -15,7 +15,7 @@ use super::slot::Slot;
 use super::table::Packaged;
 use super::unpack;
 
-/// A bzImage, its vmlinux, and where that keeps its purgatory.
+/// A kernel as loaders take it, what QEMU starts, and where that keeps its purgatory.
 pub(crate) struct Kernel {
     /// The name of the row, or of the file.
     pub(crate) name: String,
@@ -38,10 +38,10 @@ impl Kernel {
         })
     }
 
-    /// Reads a bzImage.
+    /// Reads one.
     pub(crate) fn read(name: &str, path: &Path, arch: Arch) -> Result<Self> {
         let image = fs::read(path).context("cannot read it")?;
-        let vmlinux = unpack::unpack(&image)?;
+        let vmlinux = unpack::program(&image)?;
         Ok(Self {
             name: name.to_owned(),
             row: None,

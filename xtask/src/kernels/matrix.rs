@@ -178,7 +178,10 @@ pub(crate) fn prove(
             };
             firsts.push((name, first));
         }
-        for test in scenario.tests(through) {
+        let elsewhere = Test::Start(Way::CrashElsewhere);
+        let crashes = matches!(scenario, Scenario::Crash | Scenario::All);
+        let elsewhere = (crashes && machine.crashes_elsewhere).then_some(&elsewhere);
+        for test in scenario.tests(through).iter().chain(elsewhere) {
             let undo = matches!(test, Test::Start(Way::Undone));
             let able = firsts
                 .iter()

@@ -1,7 +1,9 @@
 //! Real kernels, unmodified but for the purgatory in them, and what is proven in them.
 
+mod build;
 pub(crate) mod busybox;
 mod corrupt;
+pub(crate) mod debian;
 pub(crate) mod direct;
 mod fetch;
 mod hanging;

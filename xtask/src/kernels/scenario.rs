@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// Room for the second kernel, its archive, and the archive unpacked: rootfs
 /// takes at most half of what is free.
-const CRASH_KERNEL: &str = "384M";
+pub(super) const CRASH_KERNEL: &str = "384M";
 
 /// The first sign of life of a second kernel, by version and configuration.
 pub(super) const FIRST_LINES: [&str; 3] = [
@@ -46,7 +46,7 @@ const TROUBLE: [&str; 9] = [
 ];
 
 /// How our purgatory, made to speak, says that all is well.
-const SPOKEN: &str = "\npurgatory: verified ";
+pub(super) const SPOKEN: &str = "\npurgatory: verified ";
 
 /// The panic that the crash scenario asks for.
 const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
@@ -63,6 +63,8 @@ pub(crate) enum Way {
     Crash,
     /// As [`Way::Normal`], once the module was there and is gone.
     Undone,
+    /// A panic on the second processor.
+    CrashElsewhere,
 }
 
 impl fmt::Display for Way {
@@ -71,6 +73,7 @@ impl fmt::Display for Way {
             Self::Normal => "kexec",
             Self::Crash => "crash",
             Self::Undone => "undo",
+            Self::CrashElsewhere => "crash elsewhere",
         })
     }
 }
@@ -81,6 +84,7 @@ impl Way {
             Self::Normal => step::KEXEC,
             Self::Crash => step::CRASH,
             Self::Undone => step::UNDO,
+            Self::CrashElsewhere => step::CRASH_ELSEWHERE,
         }
     }
 
@@ -88,7 +92,7 @@ impl Way {
     pub(super) const fn last_line(self) -> &'static str {
         match self {
             Self::Normal | Self::Undone => "Starting new kernel",
-            Self::Crash => PANIC,
+            Self::Crash | Self::CrashElsewhere => PANIC,
         }
     }
 }
@@ -119,14 +123,16 @@ impl First {
     pub(super) fn qemu(&self, name: &str, way: Way, more: &str) -> Result<Qemu> {
         let crash = match way {
             Way::Normal | Way::Undone => String::new(),
-            Way::Crash => format!(" crashkernel={CRASH_KERNEL}"),
+            Way::Crash | Way::CrashElsewhere => format!(" crashkernel={CRASH_KERNEL}"),
         };
         let line = format!(
-            "console=ttyS0 panic=-1 {}={} {}={}{crash}{more}",
+            "console=ttyS0 panic=-1 {}={} {}={} {}={}{crash}{more}",
             linux_init::STEP,
             way.step(),
             linux_init::DIGEST,
             self.digest,
+            linux_init::EARLY,
+            self.machine.early,
         );
         let qemu = Qemu::new(self.machine, name, LIMIT)?.serial(CONSOLE)?;
         let qemu = qemu.args(self.machine.linux);

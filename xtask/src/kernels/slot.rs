@@ -56,12 +56,12 @@ impl Slot {
         let is_size = |at: &usize| {
             field(vmlinux, *at).is_some_and(|bytes| u64::from_le_bytes(bytes) == length as u64)
         };
-        // kexec-purgatory.S of 6.1 and later: padded to 8 bytes, then the size.
-        let after = start + length.next_multiple_of(8);
+        // kexec-purgatory.S of 6.1 and later: padded to 8 bytes, then the size; to 2^8
+        // where `.align` takes an exponent.
+        let after = [8, 256].map(|multiple| start + length.next_multiple_of(multiple));
         let near = start.saturating_sub(SIZE_DISTANCE)..start;
-        let size = Some(after)
-            .filter(is_size)
-            .or_else(|| near.step_by(8).find(is_size))?;
+        let mut places = after.into_iter().chain(near.step_by(8));
+        let size = places.find(is_size)?;
         Some(Self {
             blob: start..end,
             size,

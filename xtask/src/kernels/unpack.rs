@@ -1,5 +1,5 @@
 //! Takes a bzImage apart: the compressed payload is the vmlinux, which QEMU can start
-//! by its PVH note.
+//! by its PVH note. What is not compressed, QEMU starts as it is.
 
 use std::io::{self, Read as _};
 
@@ -11,8 +11,34 @@ use super::header::SetupHeader;
 /// The largest window of `zstd --ultra -22`, which the kernel's build uses.
 const ZSTD_WINDOW: u64 = 128 << 20;
 
+/// The header of an image of RISC-V and Arm (`Documentation/arch/riscv/boot-image-header.rst`):
+/// where its magic is, and what.
+const PLAIN: (usize, &[u8]) = (0x38, b"RSC\x05");
+
+fn is_plain(image: &[u8]) -> bool {
+    let (place, magic) = PLAIN;
+    image
+        .get(place..)
+        .is_some_and(|rest| rest.starts_with(magic))
+}
+
+/// Returns what QEMU starts of a kernel.
+pub(crate) fn program(image: &[u8]) -> Result<Vec<u8>> {
+    match is_plain(image) {
+        true => Ok(image.to_vec()),
+        false => unpack(image),
+    }
+}
+
 /// Returns the kernel's own version text, as `file` shows it.
 pub(crate) fn version(image: &[u8]) -> Result<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    if is_plain(image) {
+        let start = memchr::memmem::find(image, BANNER).context("it has no version")?;
+        let rest = &image[start + BANNER.len()..];
+        let text = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+        return Ok(String::from_utf8_lossy(text).into_owned());
+    }
     let header = SetupHeader::of(image).map_err(|what| anyhow!("it {what}"))?;
     let start = 0x200 + usize::from(header.kernel_version.get());
     let text = image.get(start..).unwrap_or_default();
@@ -102,8 +128,8 @@ mod tests {
         stream
     }
 
-    #[test]
-    fn unpacks_every_compression() -> Result<()> {
+    /// One bzImage for each compression.
+    fn images() -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
         let plain = b"\x7fELF a kernel ".repeat(10);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain)?;
@@ -118,13 +144,30 @@ mod tests {
             plain.as_slice(),
             ruzstd::encoding::CompressionLevel::Fastest,
         );
-        for payload in [
+        let payloads = [
             gzip.finish()?,
             with_length(xz.finish()?, &plain),
             with_length(lz4, &plain),
             with_length(zstd, &plain),
-        ] {
-            let image = image(&payload);
+        ];
+        Ok((
+            plain,
+            payloads.iter().map(|payload| image(payload)).collect(),
+        ))
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic() {
+        crate::fixture::fuzz(&images().unwrap().1, |bytes| {
+            let _ = version(bytes);
+            let _ = unpack(bytes);
+        });
+    }
+
+    #[test]
+    fn unpacks_every_compression() -> Result<()> {
+        let (plain, images) = images()?;
+        for image in images {
             assert_eq!(unpack(&image)?, plain);
             assert_eq!(version(&image)?, "6.1");
             let cut = &image[..image.len() - 1];

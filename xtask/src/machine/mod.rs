@@ -30,6 +30,9 @@ pub(crate) struct Machine {
     pub(crate) best: [Backend; 2],
     /// A QEMU that works, and one that lacks nothing, which commands can do without.
     needs: &'static [Need; 2],
+    /// QEMU's program for user space, where this machine has another processor, and models
+    /// that differ in what the backends use.
+    pub(crate) user: (&'static str, &'static [&'static str]),
     /// The program counter, as gdb's target description numbers registers.
     pub(crate) pc: usize,
     /// Whether a debugger is stopped in front of a watched access, not behind it.
@@ -43,8 +46,14 @@ pub(crate) struct Machine {
     /// QEMU's usual machine and CPU model.
     pub(crate) machine: &'static str,
     pub(crate) cpu: &'static str,
+    /// Whether `boot --kernel` knows its kernels.
+    pub(crate) boots_linux: bool,
     /// QEMU's arguments for a real kernel.
     pub(crate) linux: &'static [&'static str],
+    /// Whether that has a second processor, on which it crashes, too.
+    pub(crate) crashes_elsewhere: bool,
+    /// What makes a real kernel speak as early as it can.
+    pub(crate) early: &'static str,
     /// Where RAM of so many bytes lies.
     pub(crate) ram: fn(u64) -> Vec<plan::Range>,
     /// What the firmware keeps at the end of low RAM.
@@ -90,6 +99,10 @@ pub(crate) struct Machine {
     /// The one with the boot parameters, which the purgatory looks at.
     pub(crate) parameters: &'static str,
 
+    /// Nanoseconds of a tick of the clock, and instructions a byte that each backend may
+    /// take, where they are counted.
+    pub(crate) tick: f64,
+    pub(crate) counts: &'static [(Backend, f64)],
     /// Cases that only this architecture has.
     pub(crate) cases: &'static [&'static [Case]],
     /// Whether every instruction's faults are known.

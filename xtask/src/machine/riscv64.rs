@@ -35,6 +35,7 @@ pub(super) static MACHINE: Machine = Machine {
             or: "",
         },
     ],
+    user: ("qemu-riscv64", &["max", "max,vlen=256", "rv64,zknh=true"]),
     pc: 32,
     stops_early: true,
     is_halted,
@@ -47,7 +48,10 @@ pub(super) static MACHINE: Machine = Machine {
     },
     machine: "virt",
     cpu: "max",
-    linux: &["-machine", "virt", "-cpu", "max", "-m", "512M"],
+    boots_linux: false,
+    linux: &["-machine", "virt", "-cpu", "max", "-m", "1G", "-smp", "2"],
+    crashes_elsewhere: true,
+    early: "earlycon=sbi",
     ram: |size| {
         vec![plan::Range {
             start: RAM,
@@ -79,6 +83,12 @@ pub(super) static MACHINE: Machine = Machine {
     stack: None,
     info: None,
     parameters: "a1",
+    tick: 100.0,
+    counts: &[
+        (Backend::Portable, 60.0),
+        (Backend::Zknh, 25.0),
+        (Backend::Zvknh, 6.0),
+    ],
     cases: guests::cases::CASES,
     faults: false,
     states: &STATES,

@@ -2,5 +2,7 @@
 
 pub(crate) mod arch;
 pub(crate) mod bench;
+pub(crate) mod campaign;
+pub(crate) mod emulated;
 pub(crate) mod trials;
 mod userspace;

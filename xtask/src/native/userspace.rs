@@ -60,6 +60,21 @@ impl Ours {
         })
     }
 
+    /// Returns all of its memory, to be damaged.
+    pub(crate) fn memory(&mut self) -> &mut [u8] {
+        &mut self.blob.memory
+    }
+
+    /// Runs `purgatory_verify` on whatever is in its memory; `Err` is the signal that
+    /// ended it.
+    ///
+    /// # Safety
+    /// Damaged tables lead anywhere, damaged code does anything: the process must have
+    /// nothing to lose.
+    pub(crate) unsafe fn run_damaged(&mut self, backend: Backend) -> Result<u32, i32> {
+        arch::caught(self.verify, backend.number())
+    }
+
     /// Describes a message and its digest to the blob, as a loader does.
     pub(crate) fn describe<'a>(
         &'a mut self,

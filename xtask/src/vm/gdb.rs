@@ -341,7 +341,8 @@ mod tests {
         let debugger = Debugger {
             socket,
             deadline,
-            pc: 16,
+            machine: crate::machine::of(blob::arch::Arch::ALL[0]),
+            watchpoints: Vec::new(),
         };
         Ok((debugger, stub))
     }

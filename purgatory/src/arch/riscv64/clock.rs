@@ -7,7 +7,7 @@ use super::tree;
 use crate::arch::guarded;
 
 /// Ticks in a microsecond of the fastest timer: servers, which have no device tree
-/// to tell, count nanoseconds (RISC-V Server SoC specification, CTI_010).
+/// to tell, count nanoseconds (`CTI_010` of the specification for RISC-V servers).
 pub(crate) const FASTEST: u64 = 1_000;
 
 /// Returns the timer, 0 where firmware or a hypervisor does not let us read it.

@@ -26,7 +26,8 @@ pub(super) fn reset() {
     call(SHUTDOWN, 0, [0; 2]);
 }
 
-/// Calls it; returns its error, 0 for none.
+/// Calls it; returns its error, 0 for none. In one place, so that it is known where.
+#[inline(never)]
 fn call(extension: u64, function: u64, [first, second]: [u64; 2]) -> u64 {
     let error;
     // SAFETY: none of the functions above touches memory of ours; the firmware

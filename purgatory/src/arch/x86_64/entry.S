@@ -12,8 +12,8 @@
 #
 # Nobody hashes them but we: a checksum, over all words from here to the one that
 # holds it, each step of which can be undone, so that no change of one word is
-# lost (`checksum` in abi.rs). What is executed until it is compared cannot check
-# itself: the bytes from here to the call of {run}.
+# lost (`checksum` in abi.rs). What is executed until {run} has looked at it, with
+# the tables that a report takes, cannot check itself.
 # ---------------------------------------------------------------------------
     .section .text.start, "ax", @progbits
     .globl purgatory_start

@@ -12,6 +12,8 @@ pub mod step {
     pub const CRASH: &str = "crash";
     /// As [`KEXEC`], with the module put in and taken out before.
     pub const UNDO: &str = "undo";
+    /// As [`CRASH`], on the second processor.
+    pub const CRASH_ELSEWHERE: &str = "crash-elsewhere";
     /// Runs in the second kernel: verifies that it got what was loaded.
     pub const VERIFY: &str = "verify";
     /// Runs in the capture kernel: as [`VERIFY`], and reads the old memory.
@@ -24,6 +26,9 @@ pub const HOLD: &str = "purgatory_hold";
 
 /// Kernel parameter: the SHA-256 of [`PAYLOAD`], in hexadecimal.
 pub const DIGEST: &str = "purgatory_digest";
+
+/// Kernel parameter: the one by which the second kernel speaks as early as it can.
+pub const EARLY: &str = "purgatory_early";
 
 /// What ends a hold.
 pub const GO: &str = "go\n";

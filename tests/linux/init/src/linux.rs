@@ -12,15 +12,23 @@ use linux_init as agreed;
 use linux_init::step;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, delete_module, finit_module, reboot};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use sha2::{Digest as _, Sha256};
 
 /// `KEXEC_FILE_ON_CRASH` and `KEXEC_FILE_DEBUG` of include/uapi/linux/kexec.h.
 const ON_CRASH: libc::c_ulong = 2;
 const DEBUG: libc::c_ulong = 8;
 
-/// What the second kernel's command line has besides the step: its decompressor
-/// prints through `earlyprintk`, so that its first line is its first breath.
-const SECOND: &str = "console=ttyS0 earlyprintk=ttyS0 panic=-1";
+/// `libc` does not name it everywhere: the table that newer architectures share
+/// (`include/uapi/asm-generic/unistd.h`), or x86's.
+const KEXEC_FILE_LOAD: libc::c_long = match libc::SYS_kexec_load {
+    104 => 294,
+    _ => 320,
+};
+
+/// What the second kernel's command line has besides the step, and what makes its first
+/// line its first breath.
+const SECOND: &str = "console=ttyS0 panic=-1";
 
 /// What the module is told: that its purgatory speaks shows who verified.
 const PARAMETERS: &CStr = c"verbose=1";
@@ -56,10 +64,12 @@ fn run_step() -> Result<()> {
             load(step::VERIFY, 0)?;
             reboot(RebootCommand::Kexec).context("reboot")
         }
-        step::CRASH => {
-            insert()?;
-            load(step::CAPTURE, ON_CRASH)?;
-            fs::write("/proc/sysrq-trigger", "c").context("sysrq")
+        step::CRASH => crash(),
+        step::CRASH_ELSEWHERE => {
+            let mut second = CpuSet::new();
+            second.set(1);
+            sched_setaffinity(None, &second).context("the second processor")?;
+            crash()
         }
         step::VERIFY => verify(),
         step::CAPTURE => capture().and_then(|()| verify()),
@@ -89,14 +99,21 @@ fn hold(word: &str) -> Result<()> {
     Ok(())
 }
 
+fn crash() -> Result<()> {
+    insert()?;
+    load(step::CAPTURE, ON_CRASH)?;
+    fs::write("/proc/sysrq-trigger", "c").context("sysrq")
+}
+
 /// Loads the second kernel, whose init will run `step`.
 fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
     let kernel = File::open(agreed::KERNEL).context(agreed::KERNEL)?;
     let initrd = File::open(agreed::INITRD).context(agreed::INITRD)?;
     let digest = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
     let held = env::var_os(agreed::HOLD).is_some();
+    let early = env::var(agreed::EARLY).context(agreed::EARLY)?;
     let line = CString::new(format!(
-        "{SECOND} {}={step} {}={digest}",
+        "{SECOND} {early} {}={step} {}={digest}",
         agreed::STEP,
         agreed::DIGEST
     ))?;
@@ -136,7 +153,7 @@ fn kexec_file_load(
     // call, and checks both descriptors itself.
     let result = unsafe {
         libc::syscall(
-            libc::SYS_kexec_file_load,
+            KEXEC_FILE_LOAD,
             kernel.as_raw_fd(),
             initrd.as_raw_fd(),
             line.len(),

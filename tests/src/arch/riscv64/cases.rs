@@ -3,8 +3,8 @@
 
 use super::{DEFAULTS, MEMORY, VECTORS_ON};
 use crate::cases::{
-    Act, Case, Config, Console, Damage, Expect, INTACT, MISMATCH, PORTABLE, Pick, Reset, Verdict,
-    When,
+    Act, Case, Config, Console, Damage, Expect, INTACT, MISMATCH, PORTABLE, Part, Pick, Reset,
+    Verdict, When,
 };
 
 /// A processor, dirty vector registers, and the backend that it is good for.
@@ -427,9 +427,27 @@ const HARDENING: &[Case] = &[
     ),
     refused(
         "refuses-a-region-that-is-its-own-code",
-        Damage::Ours(0),
+        Damage::Ours(Part::Code),
         Verdict::BadRegion,
         include_str!("../../../golden/region-ours.txt"),
+    ),
+    refused(
+        "refuses-a-region-that-is-its-own-record",
+        Damage::Ours(Part::Record),
+        Verdict::BadRegion,
+        include_str!("../../../golden/region-ours.txt"),
+    ),
+    refused(
+        "refuses-a-region-that-begins-with-its-last-byte",
+        Damage::Ours(Part::End),
+        Verdict::BadRegion,
+        include_str!("../../../golden/region-ours.txt"),
+    ),
+    refused(
+        "refuses-with-a-bit-of-its-own-code",
+        Damage::Code,
+        Verdict::Damaged,
+        "purgatory: refused: its own code is damaged\n{ending}\n",
     ),
     refused(
         "refuses-with-a-bit-of-its-own-constants",

@@ -7,6 +7,31 @@ use std::fmt;
 use std::ops::Deref;
 
 use object::{Endianness, elf};
+use purgatory::abi::Backend;
+
+use crate::symbols::Code;
+
+/// Finds, in code at an address, what is loaded from an image: names and offsets.
+pub(crate) type FindLoads = fn(&[u8], u64, u64) -> Vec<(String, u64)>;
+
+/// Finds what lies on the stack at its deepest.
+pub(crate) type FindParts = fn(&Code<'_>) -> Result<Vec<Part>, String>;
+
+/// Something that lies on a stack, perhaps several times.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) what: &'static str,
+    pub(crate) times: u64,
+    pub(crate) deepest: Deepest,
+}
+
+/// The deepest stack of a function.
+#[derive(Clone, Debug)]
+pub(crate) struct Deepest {
+    pub(crate) bytes: u64,
+    /// The functions that lead there, by their offsets.
+    pub(crate) path: Vec<u64>,
+}
 
 /// An architecture that the purgatory is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +46,58 @@ impl Arch {
     /// All of them; the first is meant where none is named.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Riscv64];
 
+    /// Returns what finds the instructions that load the register image, where that
+    /// is known.
+    pub(crate) fn register_loads(self) -> Option<FindLoads> {
+        (self == Self::X86_64).then_some(x86_64::loads)
+    }
+
+    /// Returns what finds the deepest stack of a blob of ours, where that is known.
+    pub(crate) fn stack_parts(self) -> Option<FindParts> {
+        (self == Self::X86_64).then_some(x86_64::parts)
+    }
+
     /// Name of the linked program, beside the file for the kernel.
     #[must_use]
     pub fn linked_name(self) -> String {
         format!("purgatory-{}.elf", self.name)
     }
 }
+
+/// An architecture for which only the library is there, and no boot yet.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreOnly {
+    /// Its name on command lines.
+    pub name: &'static str,
+    /// The target of programs for its Linux.
+    pub linux_target: &'static str,
+    /// What Debian calls it.
+    pub debian: &'static str,
+    /// QEMU's program for its user space.
+    pub emulator: &'static str,
+}
+
+/// All of them; of either order of bytes.
+pub const CORE_ONLY: [CoreOnly; 3] = [
+    CoreOnly {
+        name: "aarch64",
+        linux_target: "aarch64-unknown-linux-gnu",
+        debian: "arm64",
+        emulator: "qemu-aarch64",
+    },
+    CoreOnly {
+        name: "s390x",
+        linux_target: "s390x-unknown-linux-gnu",
+        debian: "s390x",
+        emulator: "qemu-s390x",
+    },
+    CoreOnly {
+        name: "powerpc64le",
+        linux_target: "powerpc64le-unknown-linux-gnu",
+        debian: "ppc64el",
+        emulator: "qemu-ppc64le",
+    },
+];
 
 impl fmt::Display for Arch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,6 +149,13 @@ pub struct Facts {
     pub registers: Registers,
     /// What its loader relocates.
     pub relocations: Relocations,
+    /// The kinds of consoles that it has, a sum of `Config::CONSOLE_` flags; and what the
+    /// debug console is.
+    pub consoles: u32,
+    /// See [`Facts::consoles`].
+    pub debug_console: &'static str,
+    /// What its blob hashes with.
+    pub backends: &'static [Backend],
     /// Describes an exception.
     pub cause: fn(u64) -> Cause,
     /// What may be executed where.

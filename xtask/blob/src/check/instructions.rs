@@ -11,8 +11,10 @@ use anyhow::{Result, anyhow};
 
 use super::{Finding, Subject};
 use crate::arch::{Instructions, Kind};
-use crate::load::{File, Layout};
 use crate::symbols::Code;
+
+/// What no kernel leaves switched on, as tables of kinds name it.
+const EXTENSION: &str = "vector or other extension";
 
 /// An instruction of our own blob that has to be in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,15 +36,7 @@ pub struct Listed {
 /// Lists all of them, in the order of the code; the linked program of the same build
 /// names the functions.
 pub fn listed(blob: &[u8], linked: &[u8]) -> Result<Vec<Listed>> {
-    let file = File::parse(blob)?;
-    let subject = Subject {
-        bytes: blob,
-        linked: Some(linked),
-        layout: Layout::of(&file),
-        file,
-        kernels: Vec::new(),
-        addresses: Vec::new(),
-    };
+    let subject = Subject::of(blob, linked)?;
     let code = ours(&subject).map_err(|unnamed| match unnamed {
         Unnamed::Absent(reason) | Unnamed::Other(reason) => anyhow!(reason),
     })?;
@@ -67,7 +61,7 @@ pub fn listed(blob: &[u8], linked: &[u8]) -> Result<Vec<Listed>> {
 
 pub(super) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
     let rule = &subject.file.arch.instructions;
-    if subject.is_ours() {
+    if subject.is_ours() && subject.tool().is_none() {
         match ours(subject) {
             Ok(code) => judge(rule, &[code], finding, |kind, function| {
                 kind.places.iter().any(|place| function.contains(place))
@@ -80,6 +74,10 @@ pub(super) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
             .code()
             .map(|section| Code::section(&subject.file, section));
         match code.collect::<Result<Vec<_>, _>>() {
+            // Consoles and the rest of the hardware are what it promises this tool.
+            Ok(code) if subject.tool().is_some() => {
+                judge(rule, &code, finding, |kind, _| kind.name != EXTENSION);
+            }
             Ok(code) => judge(rule, &code, finding, |kind, _| !kind.is_banned),
             Err(error) => finding.skipped(error.to_string()),
         }
@@ -87,13 +85,13 @@ pub(super) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
 }
 
 /// Why functions have no names.
-enum Unnamed {
+pub(super) enum Unnamed {
     Absent(String),
     Other(String),
 }
 
 /// Returns our code with the names that the blob itself does not carry.
-fn ours<'a>(subject: &Subject<'a>) -> Result<Code<'a>, Unnamed> {
+pub(super) fn ours<'a>(subject: &Subject<'a>) -> Result<Code<'a>, Unnamed> {
     let Some(elf) = subject.linked else {
         let name = subject.file.arch.linked_name();
         let reason = format!("no names: give the linked program, {name}, with --elf");

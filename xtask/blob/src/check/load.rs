@@ -36,16 +36,29 @@ pub(super) fn everywhere(subject: &Subject<'_>, finding: &mut Finding) {
         finding.broken(format!("{whose}{place}: {error}"));
     }
     finding.note(format!(
-        "{} kernels, {} addresses up to {:#x}",
-        subject.kernels.len(),
+        "{}, {} addresses up to {:#x}",
+        match subject.tool() {
+            None => format!("{} kernels", subject.kernels.len()),
+            Some(_) => subject.kernels[0].to_string(),
+        },
         subject.addresses.len(),
         subject.addresses.iter().max().unwrap_or(&0)
     ));
 }
 
-/// Does what the loader of the format and `kexec_calculate_store_digests` do.
+/// Does what the loader of the format and `kexec_calculate_store_digests` do, or looks up
+/// everything that some loader of kexec-tools does.
 fn load(blob: &[u8], mem: u64, kernel: Series) -> Result<(), LoadError> {
     let mut purgatory = Loaded::place(blob, mem, kernel)?;
+    for &(name, size) in kernel.tool.map_or(&[][..], |tool| tool.symbols) {
+        match size {
+            Some(size) => purgatory.get_symbol(name, size).map(drop)?,
+            None => purgatory.symbol_address(name).map(drop)?,
+        }
+    }
+    if kernel.tool.is_some() {
+        return Ok(());
+    }
     let registers = purgatory.registers()?.to_vec();
     for (name, _) in purgatory.file.arch.symbols {
         purgatory.symbol_address(name)?;

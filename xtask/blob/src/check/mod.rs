@@ -11,19 +11,22 @@ mod instructions;
 mod load;
 mod own;
 mod promises;
+mod registers;
 mod relocations;
 mod sections;
+mod stack;
 mod symbols;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use crate::load::{File, Layout, LoadError, Series};
+use crate::load::{File, Layout, LoadError, Series, Tool};
 use finding::Finding;
 pub use finding::Grade;
 pub use instructions::{Listed, listed};
-use promises::{LOADER, OWN, Promise};
+use promises::{KEXEC_TOOLS, LOADER, OWN, Promise};
+pub use stack::stack;
 
 /// Where a purgatory has been seen or may be: the lowest place the loader
 /// takes, both sides of 2 GiB, of 4 GiB, a crash area on a 1.5 TB machine
@@ -48,12 +51,31 @@ struct Subject<'data> {
 }
 
 impl Subject<'_> {
+    /// Returns a blob that is to be looked into, not judged.
+    fn of<'a>(blob: &'a [u8], linked: &'a [u8]) -> Result<Subject<'a>, LoadError> {
+        let file = File::parse(blob)?;
+        Ok(Subject {
+            bytes: blob,
+            linked: Some(linked),
+            layout: Layout::of(&file, Series::V7_3),
+            file,
+            kernels: Vec::new(),
+            addresses: Vec::new(),
+        })
+    }
+
     fn is_ours(&self) -> bool {
         self.symbol("purgatory_config").is_some()
     }
+
+    /// What loads it, if that is no kernel.
+    fn tool(&self) -> Option<&'static Tool> {
+        self.kernels.first().and_then(|kernel| kernel.tool)
+    }
 }
 
-/// Checks every promise that can be checked on these bytes.
+/// Checks every promise that can be checked on these bytes: to kernels, one at least,
+/// or to kexec-tools alone.
 #[must_use]
 pub fn judge(
     bytes: &[u8],
@@ -79,19 +101,23 @@ pub fn judge(
     let subject = Subject {
         bytes,
         linked,
-        layout: Layout::of(&file),
+        layout: Layout::of(&file, kernels[0]),
         file,
         kernels,
         addresses,
     };
-    let own = OWN.iter().map(|promise| {
+    let (loader, own) = match subject.tool() {
+        None => (LOADER, OWN),
+        Some(_) => (KEXEC_TOOLS, [].as_slice()),
+    };
+    let own = own.iter().map(|promise| {
         let mut row = promise.check(&subject);
         if !subject.is_ours() {
             row.finding.inform();
         }
         row
     });
-    let rows = LOADER.iter().map(|promise| promise.check(&subject));
+    let rows = loader.iter().map(|promise| promise.check(&subject));
     Table {
         rows: rows.chain(own).collect(),
         readable: true,

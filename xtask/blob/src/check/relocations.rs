@@ -118,7 +118,7 @@ pub(super) fn operands(subject: &Subject<'_>, finding: &mut Finding) {
             // Another row's subject.
             elf::SHN_UNDEF | elf::SHN_COMMON => {}
             elf::SHN_ABS if symbol.name == Some("") => finding.broken(format!(
-                "{place} uses a nameless absolute symbol: the kernel looks its name up \
+                "{place} uses a nameless absolute symbol: its name is looked up \
                  beyond the headers"
             )),
             elf::SHN_ABS if relative => finding.broken(format!(

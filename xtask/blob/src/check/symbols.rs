@@ -6,7 +6,7 @@ use super::{Finding, Subject};
 use crate::load::Symbol;
 
 pub(super) fn defined(subject: &Subject<'_>, finding: &mut Finding) {
-    for (name, _) in subject.file.arch.symbols {
+    for (name, _) in subject.looked_up() {
         if subject.symbol(name).is_none() {
             finding.broken(subject.missing(name));
         }
@@ -55,7 +55,7 @@ pub(super) fn bounds(subject: &Subject<'_>, finding: &mut Finding) {
 }
 
 pub(super) fn unique(subject: &Subject<'_>, finding: &mut Finding) {
-    let names = subject.file.arch.symbols.iter().map(|(name, _)| *name);
+    let names = subject.looked_up().iter().map(|(name, _)| *name);
     for name in names.chain(["purgatory_start"]) {
         if let Some(duplicate) = subject.duplicate(name) {
             finding.broken(duplicate);
@@ -81,6 +81,12 @@ pub(super) fn stack_alignment(subject: &Subject<'_>, finding: &mut Finding) {
 }
 
 impl<'data> Subject<'data> {
+    /// Returns what its loader looks up by name.
+    fn looked_up(&self) -> &'static [(&'static str, Option<u64>)] {
+        let tool = self.tool().map(|tool| tool.symbols);
+        tool.unwrap_or_else(|| self.file.arch.symbols)
+    }
+
     /// Finds a symbol as the kernel does.
     pub(super) fn symbol(&self, name: &str) -> Option<Symbol<'data>> {
         self.file.find_symbol(name).ok().flatten()
@@ -93,9 +99,10 @@ impl<'data> Subject<'data> {
             return format!("{name} cannot be looked up: {error}");
         }
         match named.next() {
-            None if self
-                .symbols()
-                .any(|symbol| symbol.name == Some("sha256_regions")) =>
+            None if self.tool().is_none()
+                && self
+                    .symbols()
+                    .any(|symbol| symbol.name == Some("sha256_regions")) =>
             {
                 format!("there is no {name}: this is a kexec-tools purgatory, of another contract")
             }
@@ -116,7 +123,7 @@ impl<'data> Subject<'data> {
         let first = indices.next()?;
         let others = indices.collect::<Vec<_>>().join(", ");
         (!others.is_empty()).then(|| {
-            format!("duplicate symbol {name}: the kernel uses the first, {first}; also {others}")
+            format!("duplicate symbol {name}: the loader uses the first, {first}; also {others}")
         })
     }
 
@@ -134,15 +141,19 @@ impl<'data> Subject<'data> {
 
     /// A row that says nothing about a symbol must not look held.
     fn skip_missing(&self, finding: &mut Finding) {
-        let names = self.file.arch.symbols.iter().map(|(name, _)| *name);
+        let names = self.looked_up().iter().map(|(name, _)| *name);
         let missing: Vec<_> = names.filter(|name| self.symbol(name).is_none()).collect();
-        if !missing.is_empty() {
-            finding.skipped(format!("not found: {}", missing.join(", ")));
+        match missing[..] {
+            [] => {}
+            [first, _, _, _, _, ..] => {
+                finding.skipped(format!("not found: {first} and {} more", missing.len() - 1));
+            }
+            _ => finding.skipped(format!("not found: {}", missing.join(", "))),
         }
     }
 
     fn loader_symbols(&self) -> impl Iterator<Item = (Symbol<'data>, &'static str, Option<u64>)> {
-        let symbols = self.file.arch.symbols.iter();
+        let symbols = self.looked_up().iter();
         symbols.filter_map(|&(name, size)| Some((self.symbol(name)?, name, size)))
     }
 }

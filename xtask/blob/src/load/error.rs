@@ -19,6 +19,8 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// kexec-tools ends with these words.
+    Died(String),
     /// The kernel does not notice: it reads, writes or jumps where it must not.
     Unchecked(String),
     /// The caller asked for a placement that the kernel would not choose.
@@ -34,7 +36,8 @@ impl fmt::Display for LoadError {
             Self::Silent { errno, reason } => {
                 write!(formatter, "{reason} ({errno}, and no kernel log)")
             }
-            Self::Unchecked(reason) => write!(formatter, "{reason} (no kernel checks this)"),
+            Self::Died(words) => write!(formatter, "{words} (and kexec ends)"),
+            Self::Unchecked(reason) => write!(formatter, "{reason} (no loader checks this)"),
             Self::Misplaced(reason) => formatter.write_str(reason),
         }
     }

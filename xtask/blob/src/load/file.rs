@@ -52,6 +52,7 @@ pub struct Symbol<'data> {
     pub(crate) index: usize,
     pub(crate) name: Option<&'data str>,
     pub(crate) binding: SymbolBind,
+    pub(crate) is_untyped: bool,
     pub(crate) section: SymbolSection,
     pub(crate) value: u64,
     /// `st_size`.
@@ -167,6 +168,7 @@ impl<'data> File<'data> {
                 index,
                 name: self.string(strings, entry.st_name.get(endian)),
                 binding: entry.st_bind(),
+                is_untyped: entry.st_type() == elf::STT_NOTYPE,
                 section: entry.st_shndx.get(endian),
                 value: entry.st_value.get(endian),
                 size: entry.st_size.get(endian),

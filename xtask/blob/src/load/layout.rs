@@ -1,6 +1,6 @@
 //! Where the sections of a blob go.
 
-use super::{File, LoadError, Section};
+use super::{File, LoadError, Section, Series};
 use crate::number::PAGE;
 
 /// A limit of ours on the buffer, far above any purgatory: the kernel would
@@ -21,8 +21,9 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Lays a blob out as `kexec_purgatory_setup_kbuf` does: the sections with
-    /// bytes in table order, and after them those without.
-    pub(crate) fn of(file: &File<'_>) -> Result<Self, LoadError> {
+    /// bytes in table order, and after them those without. To `elf_rel_load`, no
+    /// alignment is one of 1.
+    pub(crate) fn of(file: &File<'_>, kernel: Series) -> Result<Self, LoadError> {
         let mut buffer = Extent::default();
         let mut zeros = Extent::default();
         let mut offsets = vec![None; file.sections.len()];
@@ -32,7 +33,8 @@ impl Layout {
             } else {
                 &mut buffer
             };
-            offsets[section.index] = Some(extent.append(section)?);
+            offsets[section.index] =
+                Some(extent.append(section, u64::from(kernel.tool.is_some()))?);
         }
         let too_big = || LoadError::Silent {
             errno: "ENOMEM",
@@ -98,8 +100,9 @@ impl Default for Extent {
 }
 
 impl Extent {
-    fn append(&mut self, section: &Section<'_>) -> Result<u64, LoadError> {
-        if !section.align.is_power_of_two() {
+    fn append(&mut self, section: &Section<'_>, least: u64) -> Result<u64, LoadError> {
+        let align = section.align.max(least);
+        if !align.is_power_of_two() {
             // ALIGN(offset, 0) is 0: the section lands on the first one, and
             // the buffer is sized from there on, too small for those before.
             return Err(LoadError::Unchecked(format!(
@@ -110,7 +113,7 @@ impl Extent {
         }
         let end = self
             .size
-            .checked_next_multiple_of(section.align)
+            .checked_next_multiple_of(align)
             .and_then(|offset| Some((offset, offset.checked_add(section.size)?)));
         let Some((offset, end)) = end else {
             return Err(LoadError::Unchecked(format!(
@@ -118,7 +121,7 @@ impl Extent {
                 section.size
             )));
         };
-        self.align = self.align.max(section.align);
+        self.align = self.align.max(align);
         self.size = end;
         Ok(offset)
     }

@@ -9,7 +9,10 @@
 mod digest;
 mod error;
 mod file;
+mod kexec_tools;
 mod layout;
+#[cfg(test)]
+mod model;
 mod relocate;
 mod series;
 #[cfg(test)]
@@ -21,12 +24,13 @@ pub use digest::{Segment, fill_digest};
 pub use error::LoadError;
 pub use file::File;
 pub(crate) use file::{Relocation, Section, Symbol};
+pub use kexec_tools::Tool;
 pub(crate) use layout::Layout;
 pub use series::Series;
 
 /// Returns the memory that a blob takes, whole pages.
 pub fn size(blob: &[u8]) -> Result<u64, LoadError> {
-    Ok(Layout::of(&File::parse(blob)?)?.memsz)
+    Ok(Layout::of(&File::parse(blob)?, Series::V7_3)?.memsz)
 }
 
 /// A blob in place: relocated, its entry known, its symbols ready to be set.
@@ -43,13 +47,14 @@ pub struct Loaded<'data> {
     /// The file that it came from.
     pub file: File<'data>,
     layout: Layout,
+    kernel: Series,
 }
 
 impl<'data> Loaded<'data> {
     /// Loads a blob as `kexec_load_purgatory` does, at the address `mem`.
     pub fn place(blob: &'data [u8], mem: u64, kernel: Series) -> Result<Self, LoadError> {
         let file = File::parse(blob)?;
-        let layout = Layout::of(&file)?;
+        let layout = Layout::of(&file, kernel)?;
         layout.accept(mem)?;
         let mut buf = vec![0; layout.bufsz as usize];
         for section in file
@@ -68,9 +73,20 @@ impl<'data> Loaded<'data> {
             entry,
             file,
             layout,
+            kernel,
         };
         loaded.relocate()?;
         Ok(loaded)
+    }
+
+    /// Returns a section's bytes and where they are.
+    pub(crate) fn section(&self, section: &Section<'_>) -> Option<(&[u8], u64)> {
+        let start = self.layout.offset(section)?;
+        let bytes = self
+            .buf
+            .get(start as usize..)?
+            .get(..section.size as usize)?;
+        Some((bytes, self.mem + start))
     }
 
     /// Returns the value of a symbol of that exact size.
@@ -91,9 +107,14 @@ impl<'data> Loaded<'data> {
         let symbol = self
             .file
             .find_symbol(name)?
-            .ok_or_else(|| LoadError::Refused {
-                log: format!("Could not find address of symbol {name}"),
-                meaning: "no global symbol of that name is defined".into(),
+            .ok_or_else(|| match self.kernel.tool {
+                None => LoadError::Refused {
+                    log: format!("Could not find address of symbol {name}"),
+                    meaning: "no global symbol of that name is defined".into(),
+                },
+                Some(_) => LoadError::Died(format!(
+                    "Symbol: {name} not found cannot retrive it's address"
+                )),
             })?;
         let section = &self.file.sections[usize::from(symbol.section.0)];
         match self.layout.offset(section) {
@@ -126,11 +147,18 @@ impl<'data> Loaded<'data> {
         let symbol = self
             .file
             .find_symbol(name)?
-            .ok_or_else(|| LoadError::Silent {
-                errno: "EINVAL",
-                reason: format!("there is no global symbol {name}"),
+            .ok_or_else(|| match self.kernel.tool {
+                None => LoadError::Silent {
+                    errno: "EINVAL",
+                    reason: format!("there is no global symbol {name}"),
+                },
+                Some(_) => LoadError::Died(format!("Symbol: {name} not found cannot {verb}")),
             })?;
         if symbol.size != size {
+            if self.kernel.tool.is_some() {
+                let words = format!("Symbol: {name} has size: {} not {size}", symbol.size);
+                return Err(LoadError::Died(words));
+            }
             return Err(LoadError::Refused {
                 log: format!(
                     "symbol {name} size mismatch: expected {} actual {size}",
@@ -141,6 +169,11 @@ impl<'data> Loaded<'data> {
         }
         let section = &self.file.sections[usize::from(symbol.section.0)];
         if section.is_nobits() {
+            if self.kernel.tool.is_some() {
+                // Whatever it wanted to do.
+                let words = format!("Symbol: {name} is in a bss section cannot set");
+                return Err(LoadError::Died(words));
+            }
             return Err(LoadError::Refused {
                 log: format!("symbol {name} is in a bss section. Cannot {verb}"),
                 meaning: "it needs bytes in the file, in a PROGBITS section".into(),
@@ -162,7 +195,8 @@ impl<'data> Loaded<'data> {
 }
 
 /// Computes `image->start` as `kexec_purgatory_setup_sechdrs` does: the first
-/// executable section that either rule accepts decides.
+/// executable section that either rule accepts decides. (`elf_rel_load` takes one
+/// without bytes, too.)
 pub(crate) fn entry(
     file: &File<'_>,
     layout: &Layout,
@@ -176,7 +210,8 @@ pub(crate) fn entry(
     };
     let code = file
         .loaded_sections()
-        .filter(|section| section.is_executable() && !section.is_nobits());
+        .filter(|section| section.is_executable())
+        .filter(|section| kernel.tool.is_some() || !section.is_nobits());
     for section in code {
         let base = mem + layout.offset(section).expect("it is loaded");
         if let Some(symbol) = symbol
@@ -190,7 +225,7 @@ pub(crate) fn entry(
         }
     }
     Err(LoadError::Unchecked(format!(
-        "no executable section holds e_entry {:#x}: the kernel jumps there as it stands",
+        "no executable section holds e_entry {:#x}: that is jumped to as it stands",
         file.entry
     )))
 }

@@ -1,5 +1,6 @@
 //! The loader's last change to the bytes: relocations, by the rules of
-//! `kexec_apply_relocations` and `arch_kexec_apply_relocations_add`.
+//! `kexec_apply_relocations` and `arch_kexec_apply_relocations_add`, or of kexec-tools'
+//! `elf_rel_load` and `machine_apply_elf_rel`.
 
 use object::elf::{self, SymbolSection};
 
@@ -15,6 +16,9 @@ impl Loaded<'_> {
                 continue;
             }
             if section.info >= count || section.link >= count {
+                if self.kernel.tool.is_some() {
+                    return Err(LoadError::Died("Invalid section number".into()));
+                }
                 return Err(LoadError::Silent {
                     errno: "ENOEXEC",
                     reason: format!("{section} names a section that does not exist"),
@@ -26,6 +30,11 @@ impl Loaded<'_> {
                 continue;
             }
             if section.kind == elf::SHT_REL {
+                if self.kernel.tool.is_some() {
+                    return Err(LoadError::Unchecked(format!(
+                        "{section} is for {target}: REL, whose addends are taken for 0"
+                    )));
+                }
                 return Err(LoadError::Refused {
                     log: "REL relocation unsupported.".into(),
                     meaning: format!("{section} is for {target}"),
@@ -61,22 +70,22 @@ impl Loaded<'_> {
         let address = (self.mem + start).wrapping_add(relocation.offset);
         let known = &self.file.arch.relocations;
         let Some(effect) = (known.effect)(relocation.kind) else {
-            return Err(LoadError::Refused {
-                log: format!("Unknown rela relocation: {}", relocation.kind.0),
-                meaning: format!("at {place}; known are {}", known.known),
-            });
+            return Err(self.refused(
+                format!("Unknown rela relocation: {}", relocation.kind.0),
+                format!("Unhandled rela relocation: {}", self.named(relocation)),
+                format!("at {place}; known are {}", known.known),
+            ));
         };
         if effect.width == 0 {
             return Ok(());
         }
         if !(effect.fits)(value) {
-            return Err(LoadError::Refused {
-                log: format!(
-                    "Overflow in relocation type {} value {value:#x}",
-                    relocation.kind.0
-                ),
-                meaning: format!("the address does not fit in 32 bits at {place}"),
-            });
+            let (number, name) = (relocation.kind.0, self.named(relocation));
+            return Err(self.refused(
+                format!("Overflow in relocation type {number} value {value:#x}"),
+                format!("overflow in relocation type {name} val {value:x}"),
+                format!("the address does not fit in 32 bits at {place}"),
+            ));
         }
         let value = match effect.is_relative {
             true => value.wrapping_sub(address),
@@ -93,35 +102,53 @@ impl Loaded<'_> {
         Ok(())
     }
 
+    /// A refusal in the words of whoever loads.
+    fn refused(&self, log: String, words: String, meaning: String) -> LoadError {
+        match self.kernel.tool {
+            None => LoadError::Refused { log, meaning },
+            Some(_) => LoadError::Died(format!("{words}, {meaning}")),
+        }
+    }
+
+    fn named(&self, relocation: &Relocation) -> String {
+        let name = (self.file.arch.relocations.name)(relocation.kind);
+        name.map_or_else(|| relocation.kind.0.to_string(), str::to_owned)
+    }
+
     /// Returns the address that a symbol's value counts from.
     fn base(&self, symbol: &Symbol<'_>, place: &str) -> Result<u64, LoadError> {
-        let refused = |log, meaning| Err(LoadError::Refused { log, meaning });
+        let refused = |log, words, meaning| Err(self.refused(log, words, meaning));
+        let (tool, name) = (self.kernel.tool, symbol.label());
         let section = usize::from(symbol.section.0);
         if symbol.name == Some("") && section >= self.file.sections.len() {
             return Err(LoadError::Unchecked(format!(
                 "the relocation at {place} uses a nameless symbol of section {section}, \
-                 whose name the kernel looks up beyond the headers"
+                 whose name is looked up beyond the headers"
             )));
         }
         match symbol.section {
+            // Nearly all of them are: the linker does not know what they would be.
+            elf::SHN_UNDEF if tool.is_some() && symbol.is_untyped => Ok(0),
             elf::SHN_UNDEF => refused(
-                format!("Undefined symbol: {}", symbol.label()),
+                format!("Undefined symbol: {name}"),
+                format!("Undefined symbol: {name}"),
                 format!("used at {place}; nothing resolves it at load time, weak or not"),
             ),
             elf::SHN_COMMON => refused(
-                format!("symbol '{}' in common section", symbol.label()),
+                format!("symbol '{name}' in common section"),
+                format!("symbol: '{name}' in common section"),
                 format!("used at {place}; nobody allocates it"),
             ),
             elf::SHN_ABS => Ok(0),
             SymbolSection(_) if section >= self.file.sections.len() => refused(
-                format!("Invalid section {section} for symbol {}", symbol.label()),
+                format!("Invalid section {section} for symbol {name}"),
+                format!("Invalid section: {section} for symbol {name}"),
                 format!("used at {place}; there is no such section"),
             ),
             SymbolSection(_) => match self.layout.offset(&self.file.sections[section]) {
                 Some(offset) => Ok(self.mem + offset),
                 None => Err(LoadError::Unchecked(format!(
-                    "the relocation at {place} uses {} in {}, which is not loaded",
-                    symbol.label(),
+                    "the relocation at {place} uses {name} in {}, which is not loaded",
                     self.file.sections[section]
                 ))),
             },

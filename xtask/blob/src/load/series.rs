@@ -1,6 +1,8 @@
-//! The kernels whose loaders are known.
+//! The kernels whose loaders are known, and kexec-tools.
 
 use std::fmt;
+
+use super::kexec_tools::{self, Tool};
 
 /// A kernel series: its name, and what its loader does otherwise than the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct Series {
     /// May leave the purgatory's NOBITS bytes as they were
     /// (`kimage_load_cma_segment`).
     pub dirty_nobits: bool,
+    /// No kernel, but a tool that loads from user space.
+    pub tool: Option<&'static Tool>,
 }
 
 impl Series {
@@ -35,7 +39,14 @@ impl Series {
         ..Self::row("7.3")
     };
 
-    /// Every series, oldest first.
+    /// kexec-tools, for `kexec_load(2)`.
+    pub const KEXEC_TOOLS: Self = Self {
+        entry_by_symbol: false,
+        tool: Some(&kexec_tools::X86_64),
+        ..Self::row("kexec-tools")
+    };
+
+    /// Every series of the kernel, oldest first.
     pub const ALL: [Self; 5] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::V7_2, Self::V7_3];
 
     const fn row(name: &'static str) -> Self {
@@ -43,6 +54,7 @@ impl Series {
             name,
             entry_by_symbol: true,
             dirty_nobits: false,
+            tool: None,
         }
     }
 }

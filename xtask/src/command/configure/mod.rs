@@ -10,7 +10,9 @@ mod tests;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use blob::arch::Arch;
 use blob::config::{COM_PORTS, FULL_SPEED};
+use blob::load::File;
 use blob::number::{ADDRESS_LIMIT, number};
 use blob::{config, get, set};
 use clap::ArgGroup;
@@ -29,7 +31,8 @@ pub(crate) struct Options {
     file: PathBuf,
     /// Speak there and nowhere else (may be given more than once): com1 to com4,
     /// port=0x…, mmio=0x… (registers 4 bytes apart), e9, vga, framebuffer (what the
-    /// next kernel's boot parameters describe: for reports), or none
+    /// next kernel's boot parameters describe: for reports), or none; on riscv64 mmio=0x…,
+    /// firmware, or none
     #[arg(long = "console", value_name = "CONSOLE", value_parser = console, group = "setting")]
     consoles: Vec<Console>,
     /// Speed of the UARTs
@@ -116,16 +119,32 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut blob = read_blob(&options.file)?;
     let name = options.file.display();
     let place = config::find(&blob).with_context(|| format!("{name} cannot be configured"))?;
+    let arch = File::parse(&blob)?.arch;
     let config = &mut blob[place];
     let found = config.to_vec();
     options.apply(config)?;
+    suits(arch, config)?;
     let changed = found != config;
-    let words = config::Words(config).to_string();
+    let words = config::Words(arch, config).to_string();
     if changed {
         output::replace(&options.file, &blob)?;
     }
     print!("{name}\n{words}");
     Ok(())
+}
+
+/// Refuses what the architecture does not have.
+fn suits(arch: Arch, config: &[u8]) -> Result<()> {
+    if get!(config, Config.consoles) & !arch.consoles != 0 {
+        return Err(usage(format!(
+            "{arch} has neither I/O ports nor a text screen: give mmio=0x…, firmware or none"
+        )));
+    }
+    let backend = Backend::from_number(get!(config, Config.backend));
+    match backend.filter(|backend| !arch.backends.contains(backend)) {
+        Some(backend) => Err(usage(format!("{arch} has no {}", backend.name()))),
+        None => Ok(()),
+    }
 }
 
 impl Options {
@@ -231,11 +250,14 @@ fn console(text: &str) -> Result<Console, String> {
     let port = com.and_then(|number| COM_PORTS.get(number.checked_sub(1)?));
     match (port, text) {
         (Some(&port), _) => Ok(Console::Port(port)),
-        (_, "e9") => Ok(Console::Debug),
+        (_, "e9" | "firmware") => Ok(Console::Debug),
         (_, "vga") => Ok(Console::Vga),
         (_, "framebuffer") => Ok(Console::Framebuffer),
         (_, "none") => Ok(Console::None),
-        _ => Err("give com1 to com4, port=0x…, mmio=0x…, e9, vga, framebuffer or none".to_owned()),
+        _ => Err(
+            "give com1 to com4, port=0x…, mmio=0x…, e9 (firmware), vga, framebuffer or none"
+                .to_owned(),
+        ),
     }
 }
 

@@ -50,7 +50,7 @@ fn words(arguments: &str) -> String {
     let blob = blob();
     let mut config = blob[find(&blob).unwrap()].to_vec();
     options(arguments).unwrap().apply(&mut config).unwrap();
-    Words(&config).to_string()
+    Words(Arch::ALL[0], &config).to_string()
 }
 
 #[test]
@@ -293,4 +293,25 @@ fn every_other_byte_mode_and_link_stay() {
     let before = inode();
     configure("--show");
     assert_eq!(inode(), before, "to look is not to write");
+}
+
+#[test]
+fn what_an_architecture_lacks_is_refused() {
+    let riscv64 = Arch::ALL.into_iter().find(|arch| arch.name == "riscv64");
+    let accepts = |arguments| {
+        let mut config = [0; size_of::<Config>()];
+        options(arguments).unwrap().apply(&mut config).unwrap();
+        suits(riscv64.unwrap(), &config).is_ok()
+    };
+    assert!(accepts(
+        "--console firmware --console mmio=0x10000000 --backend zvknh"
+    ));
+    for lacking in [
+        "--console com1",
+        "--vga",
+        "--console framebuffer",
+        "--backend sha-ni",
+    ] {
+        assert!(!accepts(lacking), "{lacking}");
+    }
 }

@@ -15,6 +15,16 @@ pub(crate) fn runs_here(backend: Backend) -> bool {
     backend == Backend::Portable
 }
 
+/// Catches nothing.
+pub(crate) fn catch_faults() -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Calls a function.
+pub(crate) fn caught(function: extern "C" fn(u32) -> u32, argument: u32) -> Result<u32, i32> {
+    Ok(function(argument))
+}
+
 /// Knows no limit.
 pub(crate) const fn limit() -> Option<fn(u64)> {
     None

@@ -27,13 +27,13 @@ use serde_json::json;
 use crate::boot::programs::Programs;
 use crate::host::progress;
 use crate::kernels::kernel::Kernel;
-use crate::kernels::table::KERNELS;
+use crate::kernels::table;
 use crate::native::arch::{limit, runs_here};
-use crate::native::trials::BACKENDS;
 use crate::native::userspace::{Ours, Stock};
 use child::Kind;
 use contender::{Hasher, Message, Pieces};
 use openssl::OpenSsl;
+use purgatory::arch::BACKENDS;
 use result::{Group, LIMIT, OPENSSL, OPENSSL_WITHOUT, Row, ours};
 use rounds::{Entry, Pin};
 
@@ -69,7 +69,7 @@ pub(crate) fn run(
         stock: stock(out, programs.arch),
         ours: programs.blob.clone(),
     };
-    for backend in BACKENDS.into_iter().filter(|one| !runs_here(*one)) {
+    for backend in BACKENDS.iter().copied().filter(|one| !runs_here(*one)) {
         println!("SKIPPED: {}: this CPU lacks it", ours(backend));
     }
 
@@ -114,7 +114,7 @@ pub(crate) fn run(
 fn stock(out: &Path, arch: Arch) -> Vec<(String, Vec<u8>)> {
     let _busy = progress::spinner("taking the stock purgatories out of Debian's kernels");
     let mut found = Vec::new();
-    for row in &KERNELS {
+    for row in table::rows(arch) {
         let name = format!("stock {}", row.series);
         let proven = Kernel::fetch(row, arch).and_then(|kernel| {
             let path = stock_path(out, &name);
@@ -151,7 +151,7 @@ fn measure(
     let messages = Pieces::ALL.map(|layout| Message::new(layout.cut(&memory, size)));
 
     let mut hashers: Vec<(String, Pieces, Hasher<'_>)> = Vec::new();
-    for backend in BACKENDS.into_iter().filter(|one| runs_here(*one)) {
+    for backend in BACKENDS.iter().copied().filter(|one| runs_here(*one)) {
         for layout in Pieces::ALL {
             let blob = Ours::load(&blobs.ours)?;
             hashers.push((ours(backend), layout, Hasher::Ours(blob, backend)));

@@ -114,6 +114,40 @@ impl Dump {
         };
         Ok(Self { file, pieces })
     }
+
+    /// Opens the memory of this machine that is kept for a crash kernel.
+    pub(crate) fn crash_kernel() -> Result<Self> {
+        let iomem = fs::read_to_string("/proc/iomem")?;
+        let kept = named(&iomem, "Crash kernel");
+        ensure!(
+            !kept.is_empty(),
+            "/proc/iomem shows no crash kernel: it takes root"
+        );
+        let mut dump = Self::open(Path::new("/proc/kcore"))?;
+        let inside = |(range, offset): (Range<u64>, u64)| {
+            let kept = kept.iter().find(|kept| range.contains(&kept.start))?;
+            let end = range.end.min(kept.end);
+            Some((kept.start..end, offset + (kept.start - range.start)))
+        };
+        dump.pieces = dump.pieces.into_iter().filter_map(inside).collect();
+        ensure!(!dump.pieces.is_empty(), "/proc/kcore does not show it");
+        Ok(dump)
+    }
+}
+
+/// Reads the ranges of that name in `/proc/iomem`: `START-END : NAME`.
+fn named(iomem: &str, name: &str) -> Vec<Range<u64>> {
+    let lines = iomem.lines().filter_map(|line| line.split_once(" : "));
+    let lines = lines.filter(|(_, found)| *found == name);
+    let range = |(range, _): (&str, &str)| {
+        let (start, end) = range.trim().split_once('-')?;
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).ok());
+        Some(start?..end?.checked_add(1)?)
+    };
+    lines
+        .filter_map(range)
+        .filter(|range| range.start > 0)
+        .collect()
 }
 
 /// Returns what an ELF core holds: the part of each `PT_LOAD` that is in the file.

@@ -98,11 +98,10 @@ pub(crate) fn prepare(plan: &Plan) -> [u64; STATE] {
 /// Leaves the machine as `riscv_kexec_relocate` or `riscv_kexec_norelocate` do.
 pub(crate) fn leave(plan: &Plan) -> ! {
     let [_, a0, a1, ..] = plan.registers;
+    let leave = match plan.flags & CRASH {
+        0 => leave_at,
+        _ => crash_to,
+    };
     // SAFETY: the segment at `entry` is in its place; nothing here is needed again.
-    unsafe {
-        if plan.flags & CRASH != 0 {
-            crash_to(plan.entry, a0, a1)
-        }
-        leave_at(plan.entry, a0, a1)
-    }
+    unsafe { leave(plan.entry, a0, a1) }
 }

@@ -6,8 +6,8 @@ use super::{DEFAULTS, exceptions};
 use crate::{
     arch::x86_64::{BREAKPOINT, FROM_NMI, MEMORY, OTHER_SEGMENTS, SSE_ON},
     cases::{
-        Act, Case, Config, Console, Damage, Expect, INTACT, MISMATCH, PORTABLE, Pick, Place, Reset,
-        Verdict, When,
+        Act, CANARY, Case, Config, Console, Damage, Expect, INTACT, MISMATCH, PORTABLE, Part, Pick,
+        Reset, Verdict, When,
     },
 };
 
@@ -63,10 +63,9 @@ const fn asked(name: &'static str, number: u32, backend: &'static str) -> Case {
 }
 
 /// Speaks to an 8250 in memory that is none, and to port 0xE9.
-const fn no_uart(name: &'static str, memory: u64, place: Place) -> Case {
+const fn no_uart(name: &'static str, memory: u64) -> Case {
     Case {
         name,
-        place,
         config: Some(Config {
             consoles: &[Console::Memory, Console::Debug],
             verbose: true,
@@ -153,15 +152,27 @@ pub(super) const CASES: &[Case] = &[
     ),
     refused(
         "refuses-a-region-that-is-its-own-code",
-        Damage::Ours(0),
+        Damage::Ours(Part::Code),
         Verdict::BadRegion,
         include_str!("../../../../golden/region-ours.txt"),
     ),
     refused(
-        "refuses-a-region-that-is-its-own-stack",
-        Damage::Ours(0x5000),
+        "refuses-a-region-that-is-its-own-record",
+        Damage::Ours(Part::Record),
         Verdict::BadRegion,
         include_str!("../../../../golden/region-ours.txt"),
+    ),
+    refused(
+        "refuses-a-region-that-begins-with-its-last-byte",
+        Damage::Ours(Part::End),
+        Verdict::BadRegion,
+        include_str!("../../../../golden/region-ours.txt"),
+    ),
+    refused(
+        "refuses-with-a-bit-of-its-own-code",
+        Damage::Code,
+        Verdict::Damaged,
+        "purgatory: refused: its own code is damaged\n{ending}\n",
     ),
     refused(
         "refuses-with-a-bit-of-its-own-constants",
@@ -178,16 +189,12 @@ pub(super) const CASES: &[Case] = &[
     ignored("ignores-a-configuration-without-its-magic", 0),
     ignored("ignores-a-configuration-of-another-version", 8),
     ignored("ignores-a-configuration-of-another-size", 12),
-    no_uart(
-        "console-memory-in-a-region",
-        MEMORY.ram_disk + 0x100,
-        Place::Top,
-    ),
-    // Where the canary of its stack lies: a byte written there is an overflow, and garbage
-    // behind it looks like a UART that takes bytes.
+    no_uart("console-memory-in-a-region", MEMORY.ram_disk + 0x100),
+    // A byte written there is an overflow, and garbage behind it looks like a UART that
+    // takes bytes.
     Case {
         dirty: true,
-        ..no_uart("console-memory-in-the-purgatory", 0x6200, Place::At(0x3000))
+        ..no_uart("console-memory-in-the-purgatory", CANARY)
     },
     // Never ready, and nobody waits.
     Case {

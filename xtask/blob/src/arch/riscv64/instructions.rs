@@ -45,10 +45,7 @@ const KINDS: &[Kind] = &[
         ],
     ),
     ours("counter", &["arch::riscv64::clock::cycles"]),
-    ours(
-        "call of the firmware",
-        &["arch::riscv64::console::show", "arch::riscv64::sbi::"],
-    ),
+    ours("call of the firmware", &["arch::riscv64::sbi::call"]),
     ours("halt", &["arch::riscv64::machine::halt"]),
     ours("privileged", &[]),
     ours("no instruction", &[]),

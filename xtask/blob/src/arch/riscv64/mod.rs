@@ -5,6 +5,7 @@ mod instructions;
 
 use object::elf::RelocationType;
 use object::{Endianness, elf};
+use purgatory::abi::{Backend, Config};
 
 use super::{Effect, Facts, Registers, Relocations};
 
@@ -35,6 +36,9 @@ pub(super) static FACTS: Facts = Facts {
         known: "64, PCREL_HI20, CALL, BRANCH, JAL, RVC_BRANCH, RVC_JUMP, ADD16 to SUB32",
         name: |kind| elf::NAMES_R_RISCV.name(kind),
     },
+    consoles: Config::CONSOLE_MMIO | Config::CONSOLE_DEBUG | Config::CONSOLE_RAMOOPS,
+    debug_console: "the firmware, else the UART of the device tree",
+    backends: &[Backend::Zvknh, Backend::Zknh, Backend::Portable],
     cause: causes::describe,
     instructions: instructions::RULE,
 };

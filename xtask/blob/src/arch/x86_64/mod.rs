@@ -3,9 +3,12 @@
 
 mod causes;
 mod instructions;
+mod registers;
+mod stack;
 
 use object::elf::RelocationType;
 use object::{Endianness, elf};
+use purgatory::abi::{Backend, Config};
 
 use crate::number::ADDRESS_LIMIT;
 
@@ -45,9 +48,20 @@ pub(super) static FACTS: Facts = Facts {
         known: "64, 32, 32S, PC32 and PLT32",
         name: |kind| elf::NAMES_R_X86_64.name(kind),
     },
+    consoles: Config::CONSOLE_PORT
+        | Config::CONSOLE_MMIO
+        | Config::CONSOLE_DEBUG
+        | Config::CONSOLE_VGA
+        | Config::CONSOLE_FRAMEBUFFER
+        | Config::CONSOLE_RAMOOPS,
+    debug_console: "debug port 0xe9",
+    backends: &[Backend::ShaNi, Backend::Sse2, Backend::Portable],
     cause: causes::describe,
     instructions: instructions::RULE,
 };
+
+pub(super) use registers::loads;
+pub(super) use stack::parts;
 
 /// `struct kexec_entry64_regs` (`arch/x86/include/asm/kexec.h`).
 const REGISTERS: Registers = Registers {

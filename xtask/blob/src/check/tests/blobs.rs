@@ -7,6 +7,51 @@ use object::pod;
 use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
 use crate::load::File;
 
+/// A purgatory in the manner of kexec-tools' own, that holds what that one promises.
+pub(super) const TOOL: &str = "
+        .macro  symbol name, size, bytes
+        .global \\name
+\\name:  .skip   \\bytes
+        .size   \\name, \\size
+        .endm
+        .global purgatory_start, stack_end
+        .set    word, 0
+purgatory_start:
+        .irp    reg, rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+        mov     entry64_regs + word(%rip), %\\reg
+        .set    word, word + 8
+        .endr
+        jmp     *entry64_regs + 128(%rip)
+spin:   out     %al, $0x80
+        jmp     spin
+        .data
+        symbol  entry64_regs, 136, 136
+        symbol  entry32_regs, 36, 40
+        .irp    name, entry16_regs, entry16_debug_regs
+        symbol  \\name, 48, 48
+        .endr
+        .irp    name, entry16, entry16_debug, entry16_debug_pre32, entry16_debug_first32
+        symbol  \\name, 0, 1
+        .endr
+        .irp    name, entry16_debug_old_first32, stack_arg32_1, stack_arg32_2, serial_baud, skip_checks
+        symbol  \\name, 4, 4
+        .endr
+        .irp    name, cmdline_end, backup_start, backup_src_start, backup_src_size
+        symbol  \\name, 8, 8
+        .endr
+        .irp    name, reset_vga, console_vga, console_serial, panic_kernel
+        symbol  \\name, 1, 1
+        .endr
+        symbol  serial_base, 2, 2
+        symbol  sha256_regions, 256, 256
+        symbol  sha256_digest, 32, 32
+pointer: .quad  spin
+        .bss
+        .balign 4096
+        .skip   4096
+stack_end:
+";
+
 /// The green blob with one change in its source.
 pub(super) fn green(from: &str, to: &str) -> Vec<u8> {
     assert!(GREEN.contains(from), "{from}");
@@ -43,6 +88,17 @@ pub(super) fn foreign(from: &str, to: &str) -> Vec<u8> {
     let source = GREEN.replace("purgatory_config", "configuration");
     assert!(source.contains(from), "{from}");
     assemble(&source.replace(from, to))
+}
+
+/// The tool's blob with one change in its source.
+pub(super) fn tool(from: &str, to: &str) -> Vec<u8> {
+    assert!(TOOL.contains(from), "{from}");
+    assemble(&TOOL.replace(from, to))
+}
+
+/// The tool's blob with one change in a section's header.
+pub(super) fn tool_section(name: &str, edit: fn(&mut SectionHeader64<LE>)) -> Vec<u8> {
+    section_in(assemble(TOOL), name, edit)
 }
 
 pub(super) fn with_flags(flags: &[&str]) -> Vec<u8> {
@@ -104,6 +160,12 @@ pub(super) fn patched(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
     blob
 }
 
+pub(super) fn patched_tool(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
+    let mut blob = assemble(TOOL);
+    patch(&mut blob);
+    blob
+}
+
 pub(super) fn patched_foreign(patch: fn(&mut Vec<u8>)) -> Vec<u8> {
     let mut blob = foreign("purgatory_start", "purgatory_start");
     patch(&mut blob);
@@ -134,8 +196,12 @@ pub(super) fn relinked(link: fn(&mut SectionHeader64<LE>, u32), name: &str) -> V
 }
 
 pub(super) fn with_relocation(edit: fn(&mut Rela64<LE>)) -> Vec<u8> {
-    let mut blob = relocated();
-    let start = section(&blob, ".rela.purgatory").1;
+    relocation_in(relocated(), ".rela.purgatory", edit)
+}
+
+/// A blob with a change in the first relocation of a section.
+pub(super) fn relocation_in(mut blob: Vec<u8>, name: &str, edit: fn(&mut Rela64<LE>)) -> Vec<u8> {
+    let start = section(&blob, name).1;
     edit(pod::from_bytes_mut(&mut blob[start..]).unwrap().0);
     blob
 }

@@ -5,8 +5,13 @@
 use object::LittleEndian as LE;
 use object::elf;
 
-use super::blobs::{absolute, executes, foreign, green, hot, in_their_places, patched};
-use super::blobs::{patched_foreign, relinked, retpolines, two_digests, with_flags};
+use super::blobs::{TOOL, two_digests, with_flags};
+use super::blobs::{
+    absolute, edit_symbol, executes, foreign, green, hot, in_their_places, patched,
+};
+use super::blobs::{
+    patched_foreign, patched_tool, relinked, relocation_in, retpolines, tool, tool_section,
+};
 use super::blobs::{with_relocation, with_relocations, with_section, with_symbol};
 use crate::fixture::{GREEN, assemble};
 use crate::load::Series;
@@ -34,6 +39,12 @@ const RELA: &str = "relocation sections are RELA";
 const TYPES: &str = "relocation types are the kernel's";
 const OPERANDS: &str = "relocation places and symbols exist";
 const INSTRUCTIONS: &str = "every instruction in its place";
+const ORDER: &str = "loads the registers in the kernel's order";
+const STACK: &str = "the stack is deep enough";
+const TOOL_ENTRY: &str = "e_entry reaches purgatory_start";
+const TOOL_ORDER: &str = "loads the registers in the tool's order";
+const TOOL_TYPES: &str = "relocation types are kexec's";
+const VECTORS: &str = "no vector instructions";
 const BALLAST: &str = "no unwind tables, no debug information";
 
 /// `name [@ series]: blob => [rows that break], what one of them says;`
@@ -128,7 +139,7 @@ pub(super) const CASES: &[Case] = cases! {
         => ["stack_end is aligned to 16 bytes"], "stack_end is at +0x3008";
     "two digests": two_digests()
         => ["symbols are defined once"],
-           "duplicate symbol purgatory_sha256_digest: the kernel uses the first, #";
+           "duplicate symbol purgatory_sha256_digest: the loader uses the first, #";
     // 7: undefined symbols
     "memcpy from a moved sha256": foreign("jmp     purgatory_verify", "call memcpy")
         => [UNDEFINED, LOADS],
@@ -231,7 +242,7 @@ pub(super) const CASES: &[Case] = cases! {
     "data between the functions": executes(".byte 0x06")
         => [INSTRUCTIONS], "invalid in purgatory_verify+0x0: no instruction";
     "each in its place": in_their_places()
-        => [], "ok    11  every instruction in its place              10, of which 7 need a reason";
+        => [], "ok    11  every instruction in its place              27, of which 7 need a reason";
     "CPUID even where ports are allowed": green("purgatory_verify:", "cpuid\npurgatory_verify:\n")
         => [INSTRUCTIONS], "cpuid in purgatory_start+0x7: CPUID";
     "vector state in somebody else's":
@@ -239,11 +250,83 @@ pub(super) const CASES: &[Case] = cases! {
         => [INSTRUCTIONS], "movaps in sha256_compress_shani+0x0: vector or other extension";
     "HLT and a GDT in somebody else's": foreign("jmp     purgatory_verify", "lgdt (%rax); hlt")
         => [], "ok    11  every instruction in its place";
+    // 16: the register image
+    "kexec-tools' order of registers": green("rax, rcx, rdx, rbx,", "rax, rbx, rcx, rdx,")
+        => [ORDER], "rbx is loaded from offset 8, where the loader puts rcx";
+    "an order that is read through a register":
+        green("mov     .Lregs + word(%rip)", "lea .Lregs(%rip), %r15\n mov 8(%r15)")
+        => [ORDER], "rax is loaded from offset 8, where the loader puts rcx";
     // 19: ballast
     "unwind tables": with_flags(&["-fasynchronous-unwind-tables"])
         => [BALLAST], "is loaded: built with unwind tables";
     "debug information": with_flags(&["-g"])
         => [BALLAST], "built with -g";
+    // kexec-tools
+    "kexec-tools' own" @ KEXEC_TOOLS: assemble(TOOL)
+        => [], "ok   6.2  loads the registers in the tool's order     17 of 17";
+    "the kernel's own, to kexec-tools" @ KEXEC_TOOLS: assemble(GREEN)
+        => [DEFINED, TOOL_ORDER, LOADS], "there is no entry32_regs";
+    "for another machine, to kexec-tools" @ KEXEC_TOOLS: patched_tool(|blob| blob[16] = 2)
+        => [FILE], "e_type is ET_EXEC";
+    "a section beyond the file, to kexec-tools" @ KEXEC_TOOLS:
+        tool_section(".text", |header| header.sh_offset.set(LE, 1 << 40))
+        => [BOUNDS, LOADS], "reaches beyond the file";
+    "alignment 0, to kexec-tools" @ KEXEC_TOOLS:
+        tool_section(".text", |header| header.sh_addralign.set(LE, 0))
+        => [], "ok   6.1  alignments are powers of two";
+    "alignment 24, to kexec-tools" @ KEXEC_TOOLS:
+        tool_section(".data", |header| header.sh_addralign.set(LE, 24))
+        => ["alignments are powers of two", LOADS], "has sh_addralign 0x18";
+    "linked to an address, to kexec-tools" @ KEXEC_TOOLS:
+        tool_section(".data", |header| header.sh_addr.set(LE, 0x1000))
+        => ["loaded sections have address 0"], "has sh_addr 0x1000";
+    "another section first" @ KEXEC_TOOLS:
+        tool(".global purgatory_start,", ".skip 64\n .section .text.b, \"ax\"\n .global purgatory_start,")
+        => [TOOL_ENTRY], "kexec-tools enters at +0x0, purgatory_start is at +0x40";
+    "no serial_base" @ KEXEC_TOOLS: tool("serial_base", "serial_port")
+        => [DEFINED, LOADS], "Symbol: serial_base not found cannot get (and kexec ends)";
+    "a word for a byte" @ KEXEC_TOOLS: tool("\\name, 1, 1", "\\name, 4, 4")
+        => [SIZES, LOADS], "Symbol: reset_vga has size: 4 not 1 (and kexec ends)";
+    "a table in .bss, to kexec-tools" @ KEXEC_TOOLS:
+        tool("symbol  sha256_digest, 32, 32", ".pushsection .bss\n symbol sha256_digest, 32, 32\n .popsection")
+        => [PLACES, LOADS], "Symbol: sha256_digest is in a bss section cannot set";
+    "stack end off by 8, to kexec-tools" @ KEXEC_TOOLS: tool("stack_end:", ".skip 8\n stack_end:")
+        => ["stack_end is aligned to 16 bytes"], "stack_end is at +0x";
+    "a table that leaves its section, to kexec-tools" @ KEXEC_TOOLS:
+        tool("sha256_regions, 256, 256", "sha256_regions, 256, 8")
+        => [INSIDE, LOADS], "sha256_regions (256 bytes at 0x";
+    "two digests, to kexec-tools" @ KEXEC_TOOLS: {
+        let mut blob = tool("stack_end:", "symbol sha256_sum, 32, 32\nstack_end:");
+        let mut name = 0;
+        edit_symbol(&mut blob, "sha256_digest", |symbol| name = symbol.st_name.get(LE));
+        edit_symbol(&mut blob, "sha256_sum", |symbol| symbol.st_name.set(LE, name));
+        blob
+    } => ["symbols are defined once"], "duplicate symbol sha256_digest: the loader uses the first";
+    "the kernel's order, to kexec-tools" @ KEXEC_TOOLS:
+        tool("rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp", "rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi")
+        => [TOOL_ORDER], "rcx is loaded from offset 8, where the loader puts rbx";
+    "an undefined symbol is 0 to kexec-tools" @ KEXEC_TOOLS: tool("jmp     spin", "call memcpy")
+        => [UNDEFINED], "undefined symbol: memcpy, referenced from .text+0x";
+    "an undefined function, to kexec-tools" @ KEXEC_TOOLS:
+        tool("jmp     spin", ".type hook, @function\n call hook")
+        => [UNDEFINED, LOADS], "Undefined symbol: hook";
+    "common, to kexec-tools" @ KEXEC_TOOLS: tool("jmp     spin", ".comm buffer, 64\n call buffer")
+        => [UNDEFINED, LOADS], "symbol: 'buffer' in common section";
+    "REL, to kexec-tools" @ KEXEC_TOOLS:
+        tool_section(".rela.data", |header| header.sh_type.set(LE, elf::SHT_REL))
+        => [RELA, LOADS], "REL, whose addends are taken for 0";
+    "relocations of no section, to kexec-tools" @ KEXEC_TOOLS:
+        tool_section(".rela.data", |header| header.sh_info.set(LE, 99))
+        => [RELA, LOADS], "Invalid section number (and kexec ends)";
+    "a GOT, to kexec-tools" @ KEXEC_TOOLS: tool("jmp     spin", "mov hook@GOTPCREL(%rip), %rax\n hook:")
+        => [TOOL_TYPES, LOADS], "Unhandled rela relocation: R_X86_64_";
+    "a relocation beyond its section, to kexec-tools" @ KEXEC_TOOLS:
+        relocation_in(assemble(TOOL), ".rela.data", |entry| entry.r_offset.set(LE, 1 << 20))
+        => [OPERANDS, LOADS], "writes outside the section's bytes";
+    "32 bits, to kexec-tools" @ KEXEC_TOOLS: tool("pointer: .quad  spin", ".long spin")
+        => [LOADS], "overflow in relocation type R_X86_64_32 val 100000";
+    "vectors, to kexec-tools" @ KEXEC_TOOLS: tool("jmp     spin", "pxor %xmm0, %xmm0\n jmp spin")
+        => [VECTORS], "pxor in spin+0x2: vector or other extension";
     // Our own
     "constants in a section of their own":
         green(".section .stack", ".section .rodata, \"a\"\n .quad 1\n .section .stack")
@@ -258,7 +341,18 @@ pub(super) const CASES: &[Case] = cases! {
         green(".balign 4096\n        .skip   4096", ".balign 64\n .skip 4096")
         => ["the stack is where the code looks for it"], "is loaded at +0x11c0, linked at +0x2000";
     "less than a page of stack": green("4096\nstack_end:", "64\nstack_end:\n .skip 4096")
-        => ["the stack is where the code looks for it"], "stack_end is at 0x40 of .stack (section";
+        => ["the stack is where the code looks for it", STACK], "stack_end is at 0x40, not a page or more into .stack (section";
+    "a page and more on the stack": green("purgatory_verify:", "sub $0x1000, %rsp\npurgatory_verify:")
+        => [STACK], "4432 of 4096 bytes: the trip 1 x 4096, reports on exceptions 2 x 48";
+    "recursion": executes("self: call self")
+        => [STACK], "purgatory_verify (0x7) calls itself, without a bound";
+    "a call through a register": executes("call *%rax")
+        => [STACK], "purgatory_verify (0x7) goes where no register is known to lead";
+    "a call through a register that is known":
+        executes("lea x86_exception_stubs(%rip), %rbx\n push %rbx\n pop %rax\n call *%rax")
+        => [], "344 of 4096 bytes: the trip 1 x 8,";
+    "a stack pointer out of nowhere": executes("and $-64, %rsp")
+        => [STACK], "sets the stack pointer to who knows what";
     "no purgatory_verify": green("purgatory_start, purgatory_verify", "purgatory_start")
         => ["exports its own symbols"], "purgatory_verify is STB_LOCAL";
     "a record beside the code":
@@ -266,9 +360,9 @@ pub(super) const CASES: &[Case] = cases! {
         => ["exports its own symbols"], "whose pages hold code";
     "a bit of its code": patched(|blob| {
         let code = blob.windows(2).position(|code| code == [0xeb, 0xfe]);
-        blob[code.unwrap() + 4] ^= 0x10;
+        blob[code.unwrap() - 1] ^= 0x10;
     })
-        => ["sums up to its checksum"], "the 16 bytes in front of it make";
+        => ["sums up to its checksum"], "bytes in front of it make";
     "too big": green("purgatory_config:", ".skip 12000\npurgatory_config:")
         => ["fits the slot of the stock blob"], "bytes; Debian's 7.2 has 17032";
     "panics": green("purgatory_verify:", "_ZN4core9panicking5panic17hE:\npurgatory_verify:")
