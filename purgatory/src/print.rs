@@ -145,8 +145,7 @@ static PACKED: [u8; pack(&mut [])] = {
 };
 
 /// Packs all entries, while it is compiled, unless `packed` is empty; returns how many
-/// bytes they take. An entry has any shorter text or word in it, the longest first; a
-/// name, which nothing refers to, any.
+/// bytes they take.
 #[expect(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -161,19 +160,13 @@ const fn pack(packed: &mut [u8]) -> usize {
         let mut rest = text;
         while let [byte, tail @ ..] = rest {
             let mut code = *byte;
-            let mut longest = 1;
-            let mut other = 0;
-            while other < NAMES {
-                let word = entry_text(other);
-                let may = entry >= NAMES || word.len() < text.len();
-                if may && word.len() > longest && begins(rest, word) {
-                    longest = word.len();
-                    code = ENTRY | other as u8;
-                }
-                other += 1;
+            let mut length = 1;
+            if let Some(other) = longest(entry, rest) {
+                length = entry_text(other).len();
+                code = ENTRY | other as u8;
             }
             if code == b'%' {
-                longest = 2;
+                length = 2;
                 code = match tail {
                     [b'u', ..] => DECIMAL,
                     [b'x', ..] => HEXADECIMAL,
@@ -185,12 +178,65 @@ const fn pack(packed: &mut [u8]) -> usize {
                 packed[size] = code;
             }
             size += 1;
-            (_, rest) = rest.split_at(longest);
+            (_, rest) = rest.split_at(length);
         }
         size += 1;
         entry += 1;
     }
     size
+}
+
+/// Returns the longest text or word that `rest` of an entry begins with, and that is
+/// shorter than the entry; a name, which nothing refers to, may have any.
+#[expect(clippy::arithmetic_side_effects, reason = "only while it is compiled")]
+const fn longest(entry: usize, rest: &[u8]) -> Option<usize> {
+    let mut longest = None;
+    let mut length = 1;
+    let mut other = 0;
+    while other < NAMES {
+        let word = entry_text(other);
+        let may = entry >= NAMES || word.len() < entry_text(entry).len();
+        if may && word.len() > length && begins(rest, word) {
+            longest = Some(other);
+            length = word.len();
+        }
+        other += 1;
+    }
+    longest
+}
+
+/// How deep entries are in entries, and a name with a word in the deepest: so often
+/// [`unpack`] is within itself, as xtask's check of the stack knows, too.
+const DEEPEST: usize = 6;
+
+const _: () = {
+    let mut entry = 0;
+    while entry < ENTRIES {
+        let within_a_text = if entry < NAMES { 2 } else { 0 };
+        assert!(
+            depth(entry) + within_a_text <= DEEPEST,
+            "an entry is too deep"
+        );
+        entry += 1;
+    }
+};
+
+#[expect(clippy::arithmetic_side_effects, reason = "only while it is compiled")]
+const fn depth(entry: usize) -> usize {
+    let mut deepest = 0;
+    let mut rest = entry_text(entry);
+    while !rest.is_empty() {
+        let mut length = 1;
+        if let Some(other) = longest(entry, rest) {
+            length = entry_text(other).len();
+            let within = depth(other);
+            if within > deepest {
+                deepest = within;
+            }
+        }
+        (_, rest) = rest.split_at(length);
+    }
+    deepest + 1
 }
 
 #[expect(
