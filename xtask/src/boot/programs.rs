@@ -32,7 +32,10 @@ impl Programs {
         let arch = setup.arch;
         let blob = match given {
             Some(bytes) => bytes,
-            None => accept(&blob(arch, &toolchain, &default_folder(arch))?.relocatable)?,
+            None => accept(
+                &blob(arch, &toolchain, &default_folder(arch))?.relocatable,
+                arch,
+            )?,
         };
         let machine = machine::of(arch);
         let guest = |package, (entry, base): (&str, u64), script: Option<&str>| {

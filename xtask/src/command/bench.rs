@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let blob = options
         .blob
         .as_deref()
-        .map(freestanding::accept)
+        .map(|path| freestanding::accept(path, setup.arch))
         .transpose()?;
     let programs = Programs::build(blob, setup)?;
     let plan = Plan {
@@ -109,7 +109,8 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
 
 /// Counts the instructions where no processor can be timed.
 fn count(options: &Options, setup: &Setup) -> Result<()> {
-    let blob = options.blob.as_deref().map(freestanding::accept);
+    let blob = options.blob.as_deref();
+    let blob = blob.map(|path| freestanding::accept(path, setup.arch));
     let programs = Programs::build(blob.transpose()?, setup)?;
     println!("instructions a byte");
     let mut is_missed = false;

@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
 
 fn blob(options: &Options, setup: &Setup) -> Result<Vec<u8>> {
     if let Some(path) = &options.blob {
-        return accept(path);
+        return accept(path, setup.arch);
     }
     setup.require(FREESTANDING)?;
     let built = build(setup.arch, &setup.toolchain()?, &default_folder(setup.arch))?;
