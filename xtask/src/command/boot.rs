@@ -65,9 +65,8 @@ pub(crate) struct Options {
 /// Runs `cargo xtask boot`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let given = options.blob.as_deref();
-    let blob = given
-        .map(|path| freestanding::accept(path, setup.arch))
-        .transpose()?;
+    let blob = given.map(|path| freestanding::accept(path, setup.arch));
+    let blob = blob.transpose()?;
     if options.kernel.is_some() && !machine::of(setup.arch).boots_linux {
         let what = "takes bzImages; `cargo xtask linux` boots a kernel of this architecture";
         return Err(usage(format!("boot --kernel {what}")));

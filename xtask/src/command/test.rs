@@ -113,9 +113,8 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let everything = options.cases.is_empty() && options.faults.is_none();
     boots.retain(|boot| everything || options.cases.contains(&boot.name()));
     let given = options.blob.as_deref();
-    let blob = given
-        .map(|path| freestanding::accept(path, setup.arch))
-        .transpose()?;
+    let blob = given.map(|path| freestanding::accept(path, setup.arch));
+    let blob = blob.transpose()?;
     let needs = machine::all_needs(setup.arch).iter().chain(FREESTANDING);
     setup.require(needs.chain([&C_COMPILER]))?;
     let mut tally = Tally::default();
