@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian's kernels that are booted.
 
 use blob::load::Series;
