@@ -51,6 +51,9 @@ struct Stranger<'a> {
     blob: &'a [u8],
 }
 
+/// What is done between one start and the next.
+type Step = fn(&mut Stranger<'_>) -> Result<()>;
+
 /// A machine that runs, at its prompt.
 struct Session {
     run: Run,
@@ -74,7 +77,7 @@ pub(crate) fn prove(setup: &Setup, release: &Path, blob: &[u8]) -> Result<Tally>
     stranger.make(row, setup, release)?;
     drop(busy);
     let mut tally = Tally::default();
-    let steps: [(&str, fn(&mut Stranger<'_>) -> Result<()>); 5] = [
+    let steps: [(&str, Step); 5] = [
         (
             "apt install; a panic is verified and dumped",
             install_and_panic,
