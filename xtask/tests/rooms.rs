@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The house: imports between its rooms run one way, the library opens nothing, and
 //! architectures are told apart in few places.
 

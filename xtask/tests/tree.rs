@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `probe` and `integrate`, as a user meets them: one clear error and the right exit
 //! code, and nothing changed.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask boot`: the blob between two kernels under QEMU.
 //!
 //! Without `--kernel` the second kernel is the payload, which checks what it is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: everything that proves the blob, in the order in which
 //! each proof catches what the one before cannot. All of it runs, and is counted, even
 //! when some of it is red.

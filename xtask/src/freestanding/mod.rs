@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds freestanding code: the blob, linked completely and proven position
 //! independent before it is wrapped for the loader.
 

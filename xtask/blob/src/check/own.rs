@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this project's blob promises beyond the loader's contract.
 
 use object::elf;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every promise broken once on purpose: by the compiler option that broke it
 //! in history where gcc can, by patching bytes where only a hostile or broken
 //! writer can.
