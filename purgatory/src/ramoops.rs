@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A zone of ramoops: what is written there, the kernel after the reset shows in
 //! `/sys/fs/pstore` (Linux, `fs/pstore/ram.c`, `ram_core.c`).
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every text that is said, in one table.
 
 /// Gives each text a name.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every text that is said stands in the README, where people look for it.
 
 use purgatory::texts::TEXTS;

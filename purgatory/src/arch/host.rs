@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A stand-in for tests, Miri and fuzzers: nothing privileged.
 #![expect(unsafe_code, reason = "devices that tests play")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Text on a screen, from the top, and from the top again: characters that the device
 //! draws itself, or such that are drawn here on a linear frame buffer.
 

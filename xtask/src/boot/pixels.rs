@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads text back from a frame buffer, by the drawing that the font is made from.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask explain`: what a purgatory's report means: on a serial console, in a file
 //! of pstore, or typed from a screen.
 

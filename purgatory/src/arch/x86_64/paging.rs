@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A window on any physical address: the identity map of a kexec is RAM only.
 //!
 //! The root of our own page tables is a copy of the one that was found, with three

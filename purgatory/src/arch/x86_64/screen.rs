@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the screens of a PC are, and the debug port of those that are emulated.
 
 use super::{

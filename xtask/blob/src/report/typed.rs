@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads what somebody typed from a photo of a screen: a line that is nearly the first
 //! line of a report is taken for it.
 

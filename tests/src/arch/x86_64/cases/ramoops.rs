@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Zones of ramoops: those that are taken, and those that are left alone.
 
 use crate::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Linear frame buffers: true ones, and descriptions that lie.
 
 use super::exceptions::UNDEFINED;
