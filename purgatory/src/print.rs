@@ -123,7 +123,7 @@ pub(crate) fn cause(number: u64) -> u64 {
 }
 
 /// Returns the name of the register at this place of a frame.
-pub(crate) fn register(place: usize) -> u64 {
+pub(crate) const fn register(place: usize) -> u64 {
     wide(REGISTERS_AT.wrapping_add(place))
 }
 

@@ -69,13 +69,14 @@ pub(crate) fn write(address: u64, value: u32) {
 /// Copies 64 bytes of physical memory, whatever is there.
 pub(super) fn copy(address: u64) -> [u16; 32] {
     let mut copy = MaybeUninit::uninit();
-    // SAFETY: writes all of `copy`. DF is clear by the ABI.
+    // SAFETY: writes `copy` and nothing else. DF is clear by the ABI.
     unsafe {
         asm!("rep movsw", inout("rcx") 32_u64 => _, inout("rdi") copy.as_mut_ptr() => _,
             inout("rsi") reach(address) => _,
             options(nostack, preserves_flags));
-        copy.assume_init()
     }
+    // SAFETY: all of it was written.
+    unsafe { copy.assume_init() }
 }
 
 /// Fills physical memory, likewise: with words, and with their lowest byte what is left.
