@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What a loader, a debugger or a dump tool needs to know of a purgatory: the
  * tables that it exports by name, for C89 and later.

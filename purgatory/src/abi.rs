@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the loader and the blob agree on: layouts, names and the exported tables.
 //!
 //! Nothing here is ours to change: sizes and names are compared to the letter by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a tool set in the finished blob, or the defaults.
 //!
 //! Nobody verifies `purgatory_config`: where its head is damaged, none of it is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The consoles that were configured: a byte goes to every one that still works.
 //!
 //! Every access is guarded and every wait bounded. A console that faults or does

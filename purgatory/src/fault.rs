@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happens when something goes wrong while we run, on any machine.
 
 use crate::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The blob: the library, an entry symbol and a panic handler, nothing else.
 //!
 //! It only exists for bare targets; elsewhere it is an empty program, so that

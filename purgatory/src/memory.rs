@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only place where an address becomes a slice.
 //!
 //! A region is a claim by the first kernel until it is checked here: it must not

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A printer for all consoles: text with numbers in it.
 //!
 //! Not `core::fmt`: its vtables hold absolute addresses, and it costs more than

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Says what went wrong, and how it goes.
 //!
 //! A refusal fits on one screen of 80 by 25: the verdict, both digests, every

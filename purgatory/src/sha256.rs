@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! SHA-256 (FIPS 180-4) over borrowed memory, with one seam: `compress`.
 //!
 //! Whole blocks are hashed where they lie. Only the bytes around a seam between

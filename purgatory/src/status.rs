@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The record left behind: `purgatory_status`.
 //!
 //! A debugger, a QEMU monitor or a dump tool finds it by its magic and reads how

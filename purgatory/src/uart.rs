@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An 8250 UART, however its registers are reached.
 
 use crate::{abi::Exported, arch::Bus};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Decides: walks the regions, hashes them as one message, compares.
 //!
 //! Pure: it touches nothing but what it is given, so the same code runs in host

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Prints every layout and constant of purgatory.h, for layout.rs to compare. */
 
 #include <purgatory.h>

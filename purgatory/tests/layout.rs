@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The published C header against the Rust that it describes.
 //!
 //! A C compiler builds `layout.c`, which prints what it makes of `purgatory.h`;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The blob's own memcpy, memmove, memset, memcmp and bcmp against the obvious:
 //! every alignment, every length up to a few cache lines, every overlap.
 #![cfg(any(target_arch = "riscv64", target_arch = "x86_64"))]

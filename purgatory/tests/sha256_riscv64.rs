@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The assembly backends against the `sha2` crate: what no message can show.
 //!
 //! They are called directly, as the blob calls them; NIST's vectors run through

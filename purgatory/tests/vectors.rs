@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! NIST's CAVP vectors for byte-oriented SHA-256, on every backend of the host.
 //!
 //! The files are NIST's own, as published in "SHA Test Vectors for Hashing

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The decision itself, on host memory: what is accepted, what is refused and
 //! why, and what the record says afterwards.
 

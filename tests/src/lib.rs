@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the two test kernels and the host agree on.
 //!
 //! The host plays the loader: it lays out every segment, computes the digest and

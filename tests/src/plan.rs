@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the first kernel is to do, and the second one to find.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask`: builds the purgatory, proves its promises, and boots it.
 //!
 //! Exit codes: 0 fine, 1 the check failed, 2 usage.

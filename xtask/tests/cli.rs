@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commands as a user meets them: what they say, and the right exit code.
 
 // Of the library whose fixture this is.

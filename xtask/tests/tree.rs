@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `probe` and `integrate`, as a user meets them: one clear error and the right exit
 //! code, and nothing changed.
 
@@ -73,9 +74,9 @@ const ROWS: &[(&str, i32, &[&str])] = &[
         &["the section headers", "reach beyond the file's", "1 broken"],
     ),
     (
-        "integrate --kernel-tree @/tree --blob @/riscv",
-        2,
-        &["riscv is for RISC-V, not for x86-64"],
+        "integrate --kernel-tree @/tree --blob @/foreign",
+        1,
+        &["e_machine is 22, not 62 (x86-64) or 243 (RISC-V)"],
     ),
     (
         "integrate --kernel-tree @/tree --revert --blob @/green",
@@ -119,9 +120,9 @@ fn bad_input_is_one_clear_error() {
     }
     let green = fixture::assemble(fixture::GREEN);
     write(folder, "short", &green[..green.len() - 1]);
-    let mut riscv = green.clone();
-    riscv[18..20].copy_from_slice(&243_u16.to_le_bytes());
-    write(folder, "riscv", riscv);
+    let mut foreign = green.clone();
+    foreign[18..20].copy_from_slice(&22_u16.to_le_bytes());
+    write(folder, "foreign", foreign);
     write(folder, "green", green);
 
     let listing = || {

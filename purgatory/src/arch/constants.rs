@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The round constants of SHA-256 (FIPS 180-4, section 4.2.2), for whatever backend
 //! is assembly.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs what may end in an exception, on any machine: its assembly has `guarded_call`,
 //! its exception handler goes on behind that call where [`RESUME`] is not 0.
 #![expect(unsafe_code, reason = "a call that the exception handler can end")]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A stand-in for tests, Miri and fuzzers: nothing privileged.
 
 use crate::{

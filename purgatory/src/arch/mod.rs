@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The seam: everything that knows what machine it runs on is below this module.
 //!
 //! An architecture provides these names and no others are visible outside:

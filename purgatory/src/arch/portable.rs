@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The portable compression function, which every architecture has.
 
 use super::BLOCK;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Carries out the plan.
 
 use core::{fmt, panic::PanicInfo, ptr};

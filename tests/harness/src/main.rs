@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first kernel: it carries out a plan, puts the CPU into exactly the state
 //! in which a kernel leaves it, and jumps into the purgatory.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The checks.
 
 use core::{fmt, panic::PanicInfo, ptr};

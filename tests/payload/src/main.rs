@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The second kernel: it checks everything it was handed, says one line a check,
 //! and ends QEMU with a verdict.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is different on every architecture: memory map, devices, states at entry, and
 //! cases of its own.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images, intact and damaged; where they lie, and the machines that they run on.
 
 use super::{Case, Damage, Expect, INTACT, MISMATCH, Pick, Place, Regions, Verdict};

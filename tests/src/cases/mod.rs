@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boot cases: each row is a boot of the shipped blob, in one or both of the
 //! states in which kernels leave the CPU.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `purgatory_config` in a finished blob: where it is, and what it says.
 
 use std::fmt;

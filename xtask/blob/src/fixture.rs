@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Blobs for the tests, made by the machine's own `cc` and `ld`; nothing is
 //! committed as a binary.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Readers of what others wrote: no bytes may make one panic.
 
 use std::fs;

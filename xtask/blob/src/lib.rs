@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A purgatory's file, its records and its reports: bytes in, findings out.
 //!
 //! It reads no command line, starts no program and knows no emulator, so that

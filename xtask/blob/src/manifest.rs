@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was loaded, region by region: `segments.json` in the folder of a run.
 //!
 //! Whoever plays or watches the loader writes it; `cargo xtask explain` names a

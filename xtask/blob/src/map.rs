@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What went into a linked program: each symbol, whose it is, and whether its name says
 //! which one is meant.
 

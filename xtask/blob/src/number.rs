@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers as people write them.
 
 /// Physical addresses have at most 52 bits (AMD64 manual volume 2, section 5.1).

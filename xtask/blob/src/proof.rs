@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Proves that the linked blob runs wherever it is put: no loader will relocate it.
 //!
 //! Two halves, because each alone can be vacuous. Linked as a PIE, nothing may be

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The records that the blob carries, as bytes, by field.
 //!
 //! Offset and width of a field come from the blob's own type, so a layout is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `purgatory_status`: what a purgatory left behind, in words.
 
 use std::fmt;

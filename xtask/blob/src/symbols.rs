@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What lies where: machine code with the names of its functions, and the map.
 //!
 //! The blob itself carries the few symbols that loaders look up; the names of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Wraps the linked bytes into the file that `kexec_load_purgatory()` reads: an
 //! ELF of type REL with one loaded section, the stack behind it, and no relocations.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is done to a purgatory while it runs, by a debugger.
 //!
 //! The guest begins stopped, runs to the purgatory's entry, and from there from

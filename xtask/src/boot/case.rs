@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Turns one row of the case table into an image: the loader's part, on the host.
 
 use anyhow::{Context as _, Result};

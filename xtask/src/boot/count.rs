@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How many instructions a backend takes for a byte: QEMU counts them, where each is
 //! made to take a nanosecond.
 

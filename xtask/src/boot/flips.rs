@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whole boots with one bit flipped, by the first kernel, right before its jump.
 
 use std::time::Duration;

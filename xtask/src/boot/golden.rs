@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Golden text: what a purgatory must say, to the letter.
 //!
 //! `{name}` stands for what the host knows under that name, or else for any

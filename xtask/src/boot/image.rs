@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the host prepares for the harness: the segments in their places, and the plan
 //! in front of them.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Judges a boot that is over: how it ended, what was said where, what was
 //! touched, and how long it took. Every one of them must be as the case says.
 

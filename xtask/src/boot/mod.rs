@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bare boots: the blob between two kernels of our own under QEMU, of which the
 //! second checks what it is handed. The host plays the loader.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory image of a layout: its segments, the table that describes them,
 //! and what the two hold together.
 

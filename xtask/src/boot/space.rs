@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The physical memory of a guest, and what of it is taken.
 
 use anyhow::{Result, bail, ensure};

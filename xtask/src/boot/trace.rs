@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the guest did to its devices: every access, as QEMU itself traces it.
 //!
 //! No other view is complete: a guest cannot watch code that shares its privilege,

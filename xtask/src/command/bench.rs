@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask bench`: how fast the shipped bytes verify, beside everything that
 //! does the same on this machine.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask boot`: the blob between two kernels under QEMU.
 //!
 //! Without `--kernel` the second kernel is the payload, which checks what it is
@@ -65,9 +66,8 @@ pub(crate) struct Options {
 /// Runs `cargo xtask boot`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let given = options.blob.as_deref();
-    let blob = given
-        .map(|path| freestanding::accept(path, setup.arch))
-        .transpose()?;
+    let blob = given.map(|path| freestanding::accept(path, setup.arch));
+    let blob = blob.transpose()?;
     if options.kernel.is_some() && !machine::of(setup.arch).boots_linux {
         let what = "takes bzImages; `cargo xtask linux` boots a kernel of this architecture";
         return Err(usage(format!("boot --kernel {what}")));

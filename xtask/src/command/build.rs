@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask build`: the blob, and on one screen what it is.
 
 use std::fmt::Write as _;

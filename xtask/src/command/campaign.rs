@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask campaign`: flips bits at random, and counts what comes of it.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask check`: prints what was found about a blob.
 
 use std::path::PathBuf;

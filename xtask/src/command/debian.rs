@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask debian`: a release on a stranger's machine.
 
 use std::path::PathBuf;

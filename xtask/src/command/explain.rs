@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask explain`: what a purgatory's report on a serial console means.
 
 use std::fs;

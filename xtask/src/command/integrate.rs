@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask integrate`: makes a kernel tree build with our blob, and undoes it.
 
 use std::{fs, path::PathBuf};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask linux`: the drop-in in unmodified distribution kernels.
 
 use std::fs::File;
@@ -47,14 +48,6 @@ fn names() -> PossibleValuesParser {
 
 /// Runs `cargo xtask linux`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
-    // Before the minutes that it takes to have something to write.
-    let json = options
-        .json
-        .as_deref()
-        .map(|path| File::create(path).map_err(|e| about(path, format!("cannot write it: {e}"))));
-    let json = json.transpose()?;
-    let machine = machine::all_needs(setup.arch);
-    setup.require(machine.iter().chain(FREESTANDING).chain(KERNEL_BUILD))?;
     if options.through == Through::Image && options.scenario == Scenario::Undo {
         return Err(usage("--scenario undo takes --through module"));
     }
@@ -63,6 +56,14 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
             "--through module builds with Debian's headers, by --kernel",
         ));
     }
+    // Before the minutes that it takes to have something to write.
+    let json = options
+        .json
+        .as_deref()
+        .map(|path| File::create(path).map_err(|e| about(path, format!("cannot write it: {e}"))));
+    let json = json.transpose()?;
+    let machine = machine::all_needs(setup.arch);
+    setup.require(machine.iter().chain(FREESTANDING).chain(KERNEL_BUILD))?;
     let kernels: Vec<_> = match &options.vmlinuz {
         Some(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

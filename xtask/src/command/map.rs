@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask map`: what went into the blob, and where it lies.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A file a command: its options, and what it prints.
 
 #[cfg(target_os = "linux")]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask probe`: what a kernel tree's loader wants, and the lines that say so.
 
 use std::path::PathBuf;

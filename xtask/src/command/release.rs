@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask release` and `cargo xtask verify-release`: what others install, and
 //! the proof that it comes from these sources.
 
@@ -45,8 +46,8 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
 
 /// Runs `cargo xtask verify-release`.
 pub(crate) fn verify(options: &VerifyOptions, setup: &Setup) -> Result<()> {
-    setup.require(FREESTANDING)?;
     let (epoch, _) = release::open(&options.folder)?;
+    setup.require(FREESTANDING)?;
     let scratch = tempfile::tempdir()?;
     let again = scratch.path().join("again");
     let busy = progress::spinner("building it again, elsewhere");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `purgatory-tools setup`: makes kdump-tools load by `kexec_file_load(2)`.
 //!
 //! Debian 12's takes `kexec_load(2)`, which brings a purgatory of kexec-tools'. Its

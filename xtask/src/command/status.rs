@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask status`: finds the record that a purgatory leaves behind and
 //! says in words how far it came.
 //!

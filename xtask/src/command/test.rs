@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: everything that proves the blob, in the order in which
 //! each proof catches what the one before cannot. All of it runs, and is counted, even
 //! when some of it is red.
@@ -113,9 +114,8 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let everything = options.cases.is_empty() && options.faults.is_none();
     boots.retain(|boot| everything || options.cases.contains(&boot.name()));
     let given = options.blob.as_deref();
-    let blob = given
-        .map(|path| freestanding::accept(path, setup.arch))
-        .transpose()?;
+    let blob = given.map(|path| freestanding::accept(path, setup.arch));
+    let blob = blob.transpose()?;
     let needs = machine::all_needs(setup.arch).iter().chain(FREESTANDING);
     setup.require(needs.chain([&C_COMPILER]))?;
     let mut tally = Tally::default();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds freestanding code: the blob, linked completely and proven position
 //! independent before it is wrapped for the loader.
 
@@ -204,16 +205,17 @@ pub(crate) fn link(
     process::output(&mut command).map(drop)
 }
 
-/// Reads a blob that is about to be started; refuses one that breaks a promise, and
-/// one that does not leave the record by which a boot is judged.
+/// Reads a blob that is about to be started; refuses one that breaks a promise, one
+/// for another architecture, and one that does not leave the record by which a boot is
+/// judged.
 pub(crate) fn accept(path: &Path, arch: Arch) -> Result<Vec<u8>> {
     let bytes = read_blob(path)?;
-    if let Ok(file) = File::parse(&bytes)
-        && file.arch.name != arch.name
+    if let Some(other) = File::parse(&bytes).ok().map(|file| file.arch)
+        && other != arch
     {
-        let (path, is, title) = (path.display(), file.arch.title, arch.title);
+        let path = path.display();
         return Err(usage(format!(
-            "{path} is for {is}, not for {title}: name the file for it, or --arch"
+            "{path} is for {other}, not {arch}: say --arch"
         )));
     }
     let linked = linked_beside(path, &bytes);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Both halves of the proof red, each by itself; and what would make it vacuous.
 
 use std::env;

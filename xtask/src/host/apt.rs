@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! apt: installs packages, from the release's backports where it is too old, and
 //! reads archives of other releases.
 //!

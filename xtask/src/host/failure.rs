@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a command ends: the one place that turns an error into an exit code.
 
 use std::path::Path;

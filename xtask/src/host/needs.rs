@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What commands need from the machine; what is missing is said at once, before
 //! anything starts, or installed with `--provision`.
 //!

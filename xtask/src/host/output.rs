@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes what users get: lines on the terminal, files on the disk.
 //!
 //! The standard library's macros panic where nobody reads any more (`| head -1`)

@@ -1,9 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where things are.
 
 use std::path::{Path, PathBuf};
 
 /// The folder of the workspace.
 pub(crate) fn root() -> PathBuf {
+    // The tools of a release must not tell where they were built.
+    if cfg!(feature = "tools") {
+        return PathBuf::new();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .map_or_else(PathBuf::new, Path::to_path_buf)

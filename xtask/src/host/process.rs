@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs other programs; a failure carries what they said.
 
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Shows on a terminal that something is going on, once it takes over two seconds.
 
 use std::borrow::Cow;

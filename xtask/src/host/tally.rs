@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run of tests prints: a line each, and how many there were.
 
 use std::ops::AddAssign;

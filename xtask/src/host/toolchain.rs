@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds what builds freestanding code, by the property that is needed and never
 //! by a version or a name: a `rustc` that has `core` for the target, or the
 //! source of `core`; and an lld, because GNU ld rewrites GOT loads into absolute

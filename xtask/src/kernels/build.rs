@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds a kernel from Debian's source, where Debian's own kernels have no
 //! `kexec_file_load(2)`.
 

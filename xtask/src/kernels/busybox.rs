@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Proves `cargo xtask boot --kernel`: Debian's kernels, unmodified, started by
 //! the command that a user types, reach a shell script in a busybox initramfs.
 

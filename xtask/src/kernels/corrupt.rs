@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Changes one bit of what was loaded, from outside, and watches the refusal.
 //!
 //! The kernel itself says where it loaded the purgatory; everything else is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Boots a real Linux through the blob: the host does what `bzImage64_load()`
 //! (`arch/x86/kernel/kexec-bzimage64.c`) does, in its order and by its rules.
 

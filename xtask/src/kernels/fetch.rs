@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fetches Debian's kernels through apt, beside the system's own set-up.
 
 use std::fs::{self, File};

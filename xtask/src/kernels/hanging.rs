@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A kernel that does nothing, for trials and tests.
 
 /// A bzImage of this boot protocol whose 64-bit entry point jumps to itself.

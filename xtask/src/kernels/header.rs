@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The header of a bzImage, and the parameters that it is handed
 //! (`Documentation/arch/x86/boot.rst` and `zero-page.rst`).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packs what the two kernels run: our init, and 64 MiB to be carried over.
 //!
 //! The second kernel's archive travels inside the first one's, beside the very

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Proves the drop-in in unmodified distribution kernels.
 //!
 //! Each kernel's embedded purgatory is replaced by the blob under test, in its image or

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Real kernels, unmodified but for the purgatory in them, and what is proven in them.
 
 mod build;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds the kernel module as DKMS would: with a kernel's headers, and the compiler that
 //! goes with them.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happens in one run: load, start, and the second kernel's own word.
 //!
 //! A run passes only if the second kernel verified what it got, switched the

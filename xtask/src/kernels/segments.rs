@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a real kernel loaded, as its guest's memory has it before anything is
 //! changed: the list that `cargo xtask explain` names a damaged region by.
 //!

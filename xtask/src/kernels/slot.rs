@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The place of a kernel's own purgatory, in its read-only data.
 //!
 //! Nothing else of the kernel is changed, and a purgatory that does not fit the place

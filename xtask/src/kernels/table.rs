@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian's kernels that are booted: its own, or built from its source where its own
 //! have no `kexec_file_load(2)`.
 

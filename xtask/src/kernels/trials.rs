@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask boot --kernel` on trial, as a user meets it, with a kernel that hangs.
 
 use std::fs;

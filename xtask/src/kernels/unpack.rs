@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Takes a bzImage apart: the compressed payload is the vmlinux, which QEMU can start
 //! by its PVH note. What is not compressed, QEMU starts as it is.
 

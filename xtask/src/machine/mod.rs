@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machines that QEMU emulates: a row an architecture.
 
 mod riscv64;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's `virt`, with the firmware that it brings.
 
 use std::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A PC, or one of QEMU's smaller relatives of it.
 
 use std::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One-bit flips against the shipped bytes in user space: what comes of each.
 //!
 //! Everything about a flip follows from the seed, the backend and its number: its

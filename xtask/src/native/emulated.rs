@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The shipped bytes of another architecture in user space: this very program,
 //! compiled for it and run by QEMU.
 

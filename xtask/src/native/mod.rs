@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The shipped bytes on this very processor.
 
 pub(crate) mod arch;

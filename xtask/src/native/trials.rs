@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The shipped bytes on trial, in user space: against the `sha2` crate and NIST's
 //! vectors, one backend after the other.
 

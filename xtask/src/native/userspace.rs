@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs a purgatory in user space: the shipped bytes, loaded as a kernel loads them.
 //!
 //! Between two kernels nobody can time a check or feed it a million inputs. The

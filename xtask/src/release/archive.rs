@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Archives in which nothing of this machine is: owners are root, and times are given.
 
 use std::collections::BTreeSet;

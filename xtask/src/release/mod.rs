@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A release: a tarball, and packages for Debian.
 //!
 //! The same sources and the same compiler give the same bytes, whoever builds them,
@@ -102,15 +103,18 @@ pub(crate) fn build(setup: &Setup, out: &Path, epoch: u64) -> Result<Vec<PathBuf
     programs.extend(documents("purgatory-tools"));
 
     let debian = setup.arch.debian;
-    let control = |name: &str, relations: &str, what: &str| {
+    let control = |name: &str, files: &[Item], relations: &str, what: &str| {
+        let size: usize = files.iter().map(|item| item.bytes.len()).sum();
         format!(
             "Package: {name}\nVersion: {VERSION}\nArchitecture: {debian}\n\
-             Maintainer: {MAINTAINER}\nSection: kernel\nPriority: optional\n\
-             {relations}Description: {what}\n"
+             Maintainer: {MAINTAINER}\nInstalled-Size: {}\nSection: kernel\n\
+             Priority: optional\n{relations}Description: {what}\n",
+            size.div_ceil(1024)
         )
     };
     let dkms_control = control(
         "purgatory-dkms",
+        &dkms,
         "Depends: dkms, kmod\nRecommends: purgatory-tools\n",
         "kexec purgatory that says what went wrong (DKMS)\n \
          While its module is loaded, kexec_file_load(2) takes this purgatory instead of\n \
@@ -118,6 +122,7 @@ pub(crate) fn build(setup: &Setup, out: &Path, epoch: u64) -> Result<Vec<PathBuf
     );
     let tools_control = control(
         "purgatory-tools",
+        &programs,
         "",
         "tools for a kexec purgatory\n \
          They judge and configure a purgatory, and explain its reports.",

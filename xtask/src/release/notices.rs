@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The licences of what the tools are linked with, which ask to be handed on.
 
 use std::collections::BTreeSet;

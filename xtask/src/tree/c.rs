@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! C and assembly as a row of tokens: neither comments nor `#if 0` are in it, and
 //! what stands in a string is a token of another kind than code.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The change that makes a tree embed a purgatory that was built elsewhere: an entry
 //! in Kconfig with its path, and a rule that takes it instead of linking one.
 //!

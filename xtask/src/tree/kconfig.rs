@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A Kconfig file as a list of entries, each with its line and where it ends.
 //!
 //! Help texts are prose: what looks like an entry in one is none.

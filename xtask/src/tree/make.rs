@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A Makefile as a list of statements: rules with their recipes, assignments and
 //! conditionals, each with its line and its bytes.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A kernel tree: what its sources say about the loader of a purgatory, and the
 //! change that makes it embed one that was built elsewhere.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Insertions into a text: made, taken back, and shown as a unified diff.
 //!
 //! Nothing is ever replaced, so that what was there before is what is left without

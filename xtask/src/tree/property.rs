@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel tree does with a purgatory: one row for each property, and the
 //! rule by which its sources decide it.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The rules by which a tree's sources decide each property.
 //!
 //! Each knows the forms that were seen in real trees, and names the line that decided;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was changed in a tree, in a file beside it, and how it is changed, all of it
 //! or nothing, and put back.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest said, and when: one character device, heard by a thread.
 //!
 //! QEMU waits for whoever reads its character devices, so a thread drains them

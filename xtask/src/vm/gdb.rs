@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A client of QEMU's gdbstub: reads and changes a guest from outside.
 //!
 //! Only what a test needs: memory, physical or through the page tables,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One virtual machine: QEMU, and the ways to listen to it and to reach into it.
 
 pub(crate) mod channel;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Describes one QEMU, and starts it: its channels, its monitor, its debugger.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A QEMU monitor client: one JSON line out, one JSON line back.
 //!
 //! The published client crate compiles every command QEMU ever had and cannot

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest's RAM as a sparse file, so that it can be read at any moment without
 //! disturbing the guest or waiting for its monitor.
 

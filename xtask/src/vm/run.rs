@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One QEMU that runs: listens to it, reaches into it, ends it.
 //!
 //! Every run has a deadline and leaves no process behind, whatever happens to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runner on trial, against machines of its own: what no unit test can see,
 //! because it takes a QEMU.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The timer that every hart has; the device tree says how fast it runs.
 #![expect(unsafe_code, reason = "reads a register")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The console that needs no configuration.
 
 use super::{sbi, tree};

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # The way in, the way out, and where exceptions arrive on riscv64.
 #
 # Everything is pc-relative: the loader may put the blob at any page. gp and tp

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The way in, and where exceptions arrive: the two places where the machine calls
 //! the rest of the program.
 #![expect(unsafe_code, reason = "the symbols that assembly calls")]

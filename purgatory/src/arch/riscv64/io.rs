@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory of devices, and memory that may not be there.
 //!
 //! The accesses are assembly, because the compiler takes for granted that its own

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! memcpy, memmove, memset, memcmp, bcmp: the compiler calls them by name.
 //!
 //! Loops in assembly, byte by byte: they need no alignment case, and no compiler can

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the firmware does for us: the RISC-V Supervisor Binary Interface.
 //!
 //! It is asked to do it, not whether it could: what it does not know ends in an error.

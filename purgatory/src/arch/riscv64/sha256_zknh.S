@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # SHA-256 with the scalar cryptography extension Zknh: four instructions for the
 # sigmas, and the registers of RV64 for the rest.
 #

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # SHA-256 with the vector cryptography extensions: Zvknha or Zvknhb for the rounds
 # and the schedule, Zvkb to swap bytes.
 #

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device tree that the first kernel handed over (Devicetree specification,
 //! chapter 5), as far as a clock and a console of last resort need it.
 //!

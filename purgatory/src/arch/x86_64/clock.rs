@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How fast the time-stamp counter runs, from the timer that every PC has.
 //!
 //! Used only where the purgatory may touch ports: when it refuses, or when it

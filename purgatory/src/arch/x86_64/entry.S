@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # The way in, the way out, and the exception stubs of x86_64.
 #
 # Everything is rip-relative: the loader may put the blob at any page.

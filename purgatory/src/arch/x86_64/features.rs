@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Switches on what the backends need, and back.
 //!
 //! Whether a CPU has an instruction is found out by running it, never by CPUID,

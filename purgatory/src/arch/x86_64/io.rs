@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ports, device memory and the time-stamp counter: accesses that a machine may
 //! answer with an exception.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What lies between the first kernel's last instruction and the next kernel's
 //! first one.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! memcpy, memmove, memset, memcmp, bcmp: the compiler calls them by name.
 //!
 //! String instructions need no alignment case and no loop that a compiler could

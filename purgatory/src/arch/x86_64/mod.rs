@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `x86_64`. What needs no privilege is compiled for hosts too, so that the very
 //! same code runs in their tests.
 

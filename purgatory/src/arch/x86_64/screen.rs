@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Consoles that only a PC has: QEMU's debug port, VGA text.
 #![expect(unsafe_code, reason = "the screen's memory")]
 

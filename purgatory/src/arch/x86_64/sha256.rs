@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! SHA-256 compression for CPUs that can do better than portable code.
 //!
 //! Assembly, because LLVM refuses vector intrinsics on the soft-float target that

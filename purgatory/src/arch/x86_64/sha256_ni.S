@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # SHA-256 with the SHA extensions.
 #
 # The two halves of the state live in xmm1 and xmm2 from the first block to the

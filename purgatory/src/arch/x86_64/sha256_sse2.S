@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # SHA-256 with what every x86-64 has.
 #
 # The rounds are a chain of integer instructions; the message schedule is not, so

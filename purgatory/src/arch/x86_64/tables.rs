@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Our own GDT, TSS and IDT, laid out by hand.
 //!
 //! Selectors 0x10 (code) and 0x18 (data) are what the boot protocol promises the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only one architecture's harness knows:
 //!
 //! | name | what it is |

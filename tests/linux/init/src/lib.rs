@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the init and whoever watches its console agree on.
 #![no_std]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps, one per boot.
 use std::env;
 use std::ffi::{CStr, CString};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first process of both kernels: loads the second one, or verifies it.
 //!
 //! It makes the system calls itself, so that nothing stands between a test and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only one architecture's payload knows: its entry, which stores the registers
 //! before any code can change them, and `check(plan, checks)`, which compares them and
 //! everything else that the processor was handed over with.

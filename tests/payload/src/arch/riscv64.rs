@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! RISC-V: registers, control and status registers, vector registers.
 
 use core::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! x86-64: registers, selectors, control registers, descriptor tables, vector registers.
 
 use core::{

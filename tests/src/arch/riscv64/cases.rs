@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only boots on RISC-V: its processors, its consoles, its exceptions, and what
 //! must neither cost a good image nor pass for one.
 

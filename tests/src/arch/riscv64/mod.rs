@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! RISC-V: QEMU's `virt`, with the firmware that it brings.
 
 #[cfg(not(target_os = "none"))]

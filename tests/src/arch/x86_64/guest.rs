@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What both guests do alike: speak, look at memory, end QEMU.
 
 use core::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! x86-64: a PC, or a microVM.
 
 #[cfg(not(target_os = "none"))]

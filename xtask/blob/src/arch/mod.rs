@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The architectures: a row each, with everything about them that bytes can tell.
 
 mod riscv64;

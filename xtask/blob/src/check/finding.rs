@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a check found out about one promise.
 
 /// How many details of one kind are printed; a hostile file has thousands.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The promise that nothing executes where it must not: no port I/O while all
 //! is well, nothing that a confidential guest traps, no register state that
 //! belongs to the next kernel.

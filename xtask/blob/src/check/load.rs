@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The promise that a blob loads: the whole of the kernel's part, played.
 
 use super::{Finding, Subject};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The promises a purgatory has to keep so that every
 //! kernel loads it right, one row each.
 //!

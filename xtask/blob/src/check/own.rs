@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this project's blob promises beyond the loader's contract.
 
 use object::elf;
@@ -55,8 +56,9 @@ pub(super) fn stack_place(subject: &Subject<'_>, finding: &mut Finding) {
     };
     if let Some(end) = end.filter(|end| !is_inside(end)) {
         finding.broken(format!(
-            "stack_end is at {:#x}, not a page or more into {stack}",
-            end.value
+            "stack_end is at {:#x} of {}, not a page or more into a NOBITS section",
+            end.value,
+            subject.file.sections[usize::from(end.section.0)]
         ));
     } else if loaded != linked {
         finding.broken(format!(

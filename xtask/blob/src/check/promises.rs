@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The promises, one row each. The number is that of the checklist in the
 //! contract: what a blob must do to load and run on every x86-64 kernel from
 //! 5.10 to 7.3.

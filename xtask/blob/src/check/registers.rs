@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The promise about the order of the register image: that of the kernel and that of
 //! kexec-tools have one name and one size.
 

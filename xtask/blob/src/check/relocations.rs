@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Promises about relocations, and about the symbols they need.
 
 use std::collections::BTreeMap;

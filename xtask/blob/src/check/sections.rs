@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Promises about the ELF header and the section headers.
 
 use object::elf;

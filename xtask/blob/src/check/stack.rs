@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The promise that the stack is deep enough: every call of the code, with exceptions on
 //! top, at the worst moment for each.
 

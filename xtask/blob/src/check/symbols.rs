@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Promises about the symbols that the loader reads and writes by name.
 
 use object::elf;

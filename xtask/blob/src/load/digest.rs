@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the purgatory is to verify: the region table and the digest.
 
 use purgatory::abi::REGION_COUNT;

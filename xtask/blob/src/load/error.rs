@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a load ends that does not succeed.
 
 use std::fmt;

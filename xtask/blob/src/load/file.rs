@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A purgatory blob as the kernel's loader sees it: an array of section
 //! headers and bytes that they point to.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! kexec-tools, which loads from user space (`kexec/kexec-elf-rel.c`): another
 //! contract than the kernel's, with names of its own and another order of registers.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the sections of a blob go.
 
 use super::{File, LoadError, Section, Series};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first kernel's side of `kexec_file_load(2)`: what its generic loader
 //! does with a purgatory blob, played on the host.
 //!

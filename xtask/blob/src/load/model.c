@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /* A second loader, written from the contract alone: what kernel/kexec_file.c does with a
  * purgatory, and "no" wherever it refuses or would leave what is its own.
  *

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loader against a second one, in C and from the contract alone: the same bytes in
 //! memory, or neither loads.
 

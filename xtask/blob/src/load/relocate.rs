@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loader's last change to the bytes: relocations, by the rules of
 //! `kexec_apply_relocations` and `arch_kexec_apply_relocations_add`, or of kexec-tools'
 //! `elf_rel_load` and `machine_apply_elf_rel`.

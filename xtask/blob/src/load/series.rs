@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernels whose loaders are known, and kexec-tools.
 
 use std::fmt;

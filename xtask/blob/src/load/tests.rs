@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loader against blobs whose outcome is known by hand.
 
 use std::fmt::Write as _;

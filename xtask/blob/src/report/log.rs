@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds the purgatory's reports in a log with whatever else is on the console:
 //! carriage returns, colours, time stamps in front, lines of kernels before and after.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a purgatory's report on a serial console means.
 //!
 //! The report itself is terse: it must fit on a screen and in 17 KB. Here is

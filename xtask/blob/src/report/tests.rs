@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Logs of real runs, and what is said about them, to the letter. With
 //! `UPDATE_EXPECT=1` the tests write a new golden text, to be read before it is
 //! committed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Enters an exception as the CPU does in 64-bit mode, by a debugger: nothing but the
 //! gates and stacks that the guest itself has set up decides where that leads
 //! (AMD64 manual volume 2, section 8.9).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a fault may cost, instruction by instruction. Everything that is not here must
 //! cost nothing: a good image boots and finds all as promised, and what was configured
 //! happens. A row that fits no instruction is a failure, too.

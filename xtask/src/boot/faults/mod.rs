@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Boots in which one instruction faults: each one of the shipped blob that a
 //! hypervisor, an emulator or a CPU may refuse, from each moment on at which it is
 //! executed, by a debugger that enters an exception in its place.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which instruction faults when, where and how.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boots that, together, execute every instruction that can fault.
 
 use std::sync::LazyLock;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One boot under a debugger, and its verdict.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask configure`: sets what a finished blob does beyond the kernel's
 //! contract, where it speaks and how it ends.
 //!

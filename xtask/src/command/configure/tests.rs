@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The words, the options, the refusals, and what stays as it was.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this very processor can do:
 //!
 //! | name | what it is |

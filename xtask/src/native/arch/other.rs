@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A processor for which there is no blob yet, or no more than portable code.
 
 use purgatory::abi::Backend;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! x86-64: which backends it runs, and its limit.
 
 use std::arch::{asm, global_asm, is_x86_feature_detected};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One contender in a process of its own: for valgrind to count, and for a stock
 //! purgatory that spins to be ended.
 

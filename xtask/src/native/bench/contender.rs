@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything that hashes here, behind one call, and the messages that it gets.
 
 use anyhow::{Context as _, Result, ensure};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Instructions per byte: the number that does not depend on noise.
 //!
 //! callgrind counts a child that hashes once and one that hashes three times;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How fast the shipped bytes verify, beside everything that does the same on this
 //! machine, and the limit of its CPU.
 //!

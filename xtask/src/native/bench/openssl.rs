@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! OpenSSL's EVP SHA-256, as the distribution ships it, with and without SHA-NI.
 //!
 //! The library asks the CPU once, when it is loaded. To have both kinds in one

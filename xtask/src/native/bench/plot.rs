@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The picture: median speed over size, a line for each contender, its name at the end.
 
 use std::path::Path;

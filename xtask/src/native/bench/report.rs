@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tables in the terminal, and the same in JSON.
 
 use std::fmt::Write as _;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was measured, and what it is held against.
 
 use purgatory::abi::Backend;

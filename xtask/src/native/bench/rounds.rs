@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Takes turns: in every round each contender runs, so that all of them meet the
 //! same machine.
 //!

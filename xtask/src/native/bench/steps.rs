@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The fixed cost: instructions between entry and jump, counted by QEMU.
 //!
 //! With an empty table the debugger steps through every one of them. Sixteen

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! There and back, and everything that is refused.
 
 use std::{

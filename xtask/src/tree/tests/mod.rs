@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Made-up trees, a few lines each, with traps.
 
 mod integrate;

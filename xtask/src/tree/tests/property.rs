@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is told, what is not, and what only looks as if.
 
 use std::{fs, path::Path};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine's physical memory, running or dumped, and the records in it.
 //!
 //! They are found by their magic: whoever looks at a dead machine does not know where

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records in dumps of every kind.
 
 use std::io::Write as _;

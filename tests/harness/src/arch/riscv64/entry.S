@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # The way in, from the firmware, and the two ways out.
 
 # a0 = this hart, a1 = device tree; S-mode without translation.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! RISC-V: entered in S-mode by the firmware, left as `kexec_relocate.S` does.
 
 use core::arch::{asm, global_asm};

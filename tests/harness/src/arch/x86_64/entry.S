@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # The way in (PVH), and the way out (the control page).
 
 # ---------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! x86-64: entered through the PVH note, left through a control page.
 
 mod paging;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Page tables as `init_pgtable()` in `machine_kexec_64.c` makes them: everything
 //! mapped is readable, writable and executable, RAM is rounded out to 2 MiB, and
 //! no device memory is mapped.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What follows a refusal: halting is in every other case, resetting is here,
 //! with each of the ways, where those before it are without effect.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Consoles: each alone, all, none, and those that do not work; and verbosity.
 
 use crate::{

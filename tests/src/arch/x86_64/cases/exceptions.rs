@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exceptions raised while the image is hashed, one of each kind that a broken
 //! machine or a broken loader leads to.
 

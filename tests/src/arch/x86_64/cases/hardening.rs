@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What must not cost a good image, and what must not pass for one: states in which a
 //! kernel may leave the machine, backends that do not work, damage to what nobody else
 //! hashes.

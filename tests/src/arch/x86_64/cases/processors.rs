@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Processors, each with the backend that it is good for; what they catch, and how
 //! they address memory.
 

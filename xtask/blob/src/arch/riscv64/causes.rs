@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exceptions of RISC-V in words (privileged architecture, table 35), and what
 //! each one says about a purgatory.
 

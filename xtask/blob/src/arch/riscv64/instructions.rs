@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which instructions have to be in their places, and where those are.
 //!
 //! The length of an instruction is in its lowest bits, and what rv64imac has fits in a

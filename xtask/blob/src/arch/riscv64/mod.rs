@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! riscv64, as `arch/riscv/kernel/machine_kexec_file.c` of Linux has it.
 
 mod causes;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exceptions of x86-64 in words (AMD64 manual volume 2, table 8-1), and
 //! what each one says about a purgatory.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! x86-64, as `arch/x86/kernel/kexec-bzimage64.c` and `machine_kexec_64.c` of Linux
 //! have it.
 

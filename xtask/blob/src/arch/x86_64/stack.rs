@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How deep x86-64 code gets on its stack: every path is walked, every call entered.
 //!
 //! What is known on the way are addresses of our own and of the stack, in registers and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Blobs with one fault: a change in the source of a good one, or in its bytes.
 
 use object::LittleEndian as LE;

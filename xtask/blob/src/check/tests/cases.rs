@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every promise broken once on purpose: by the compiler option that broke it
 //! in history where gcc can, by patching bytes where only a hostile or broken
 //! writer can.
@@ -341,7 +342,7 @@ pub(super) const CASES: &[Case] = cases! {
         green(".balign 4096\n        .skip   4096", ".balign 64\n .skip 4096")
         => ["the stack is where the code looks for it"], "is loaded at +0x11c0, linked at +0x2000";
     "less than a page of stack": green("4096\nstack_end:", "64\nstack_end:\n .skip 4096")
-        => ["the stack is where the code looks for it", STACK], "stack_end is at 0x40, not a page or more into .stack (section";
+        => ["the stack is where the code looks for it", STACK], "stack_end is at 0x40 of .stack (section";
     "a page and more on the stack": green("purgatory_verify:", "sub $0x1000, %rsp\npurgatory_verify:")
         => [STACK], "4432 of 4096 bytes: the trip 1 x 4096, reports on exceptions 2 x 48";
     "recursion": executes("self: call self")

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each promise, broken and held; and damage of every kind.
 
 mod blobs;
