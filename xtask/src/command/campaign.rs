@@ -175,7 +175,7 @@ fn boots(
             }
         }
     };
-    let known = Mutex::new(results(path, Some(options.boots))?);
+    let known = Mutex::new(results(path, options.boots)?);
     let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
     let position = AtomicU64::new(0);
     let made = in_parallel(&numbers, |&number| {

@@ -10,6 +10,7 @@ use purgatory::status::{Status, Verdict};
 use sha2::{Digest as _, Sha256};
 
 use super::arch::runs_here;
+use super::campaign;
 use super::userspace::{Digest, Ours};
 use crate::freestanding::LARGEST;
 
@@ -17,7 +18,7 @@ use crate::freestanding::LARGEST;
 type Trial = (&'static str, fn(&[u8]) -> Result<()>);
 
 /// All of them.
-pub(crate) const ALL: [Trial; 5] = [
+pub(crate) const ALL: [Trial; 6] = [
     ("the file is at most thirteen KiB", fits),
     ("the shipped bytes agree with sha2 on any table", agrees),
     (
@@ -26,11 +27,12 @@ pub(crate) const ALL: [Trial; 5] = [
     ),
     ("the shipped bytes compute NIST's Monte Carlo chain", chains),
     ("the shipped bytes count more than four GiB", counts),
+    ("a campaign sees what a blob lets pass", campaign::sees),
 ];
 
 /// Those that take no hardware's speed, and hold for every architecture.
 pub(crate) const AFFORDABLE: &[Trial] = {
-    let [_, affordable @ .., _] = &ALL;
+    let [_, affordable @ .., _, _] = &ALL;
     affordable
 };
 

@@ -6,6 +6,7 @@
 //! | `runs_here(backend)` | whether it runs a backend |
 //! | `limit()` | what takes as long as no SHA-256 can avoid, if that is known |
 //! | `catch_faults()`, `caught(function, argument)` | calls what may end in a signal |
+//! | `MATCHES` | a function that returns 0 |
 //! | `WITHOUT_SHA`, `has_sha(cpu)` | how OpenSSL is told to do without, and whether it does |
 
 #[cfg(not(any(target_arch = "riscv64", target_arch = "x86_64")))]
@@ -18,4 +19,4 @@ mod this;
 #[path = "x86_64.rs"]
 mod this;
 
-pub(crate) use this::{WITHOUT_SHA, catch_faults, caught, has_sha, limit, runs_here};
+pub(crate) use this::{MATCHES, WITHOUT_SHA, catch_faults, caught, has_sha, limit, runs_here};

@@ -37,6 +37,9 @@ pub(crate) fn caught(function: extern "C" fn(u32) -> u32, argument: u32) -> Resu
     Ok(function(argument))
 }
 
+/// A function that returns 0; empty where nothing is caught.
+pub(crate) const MATCHES: &[u8] = &[];
+
 /// Knows no limit.
 pub(crate) const fn limit() -> Option<fn(u64)> {
     None
