@@ -158,9 +158,12 @@ impl Parts {
             (Place::Config, "purgatory_config"),
             (Place::Entry, "purgatory_start"),
         ];
+        let tables = tables.into_iter().map(part).collect::<Result<Vec<_>>>()?;
+        let ends = tables.iter().map(|(.., end)| *end);
         Ok(Self {
-            len: loaded.buf.len(),
-            tables: tables.into_iter().map(part).collect::<Result<_>>()?,
+            // Tables come last; zeros fill the page.
+            len: ends.max().unwrap_or(0),
+            tables,
             sum: (loaded.symbol_address(CHECKSUM)? - loaded.mem) as usize,
         })
     }
