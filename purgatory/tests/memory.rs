@@ -89,6 +89,7 @@ fn moves_between_ranges_that_overlap() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
 fn leaves_the_direction_flag_clear() {
     let mut memory = Memory::new(0);
     let start = memory.0.as_mut_ptr();

@@ -417,7 +417,19 @@ fn real_kernels(options: &Options, setup: &Setup, tally: &mut Tally) {
             tally.skip(scenario.tests(Through::Image).len(), what);
             continue;
         }
-        match Kernel::fetch(row, setup.arch) {
+        let kernel = match row.is_ready() {
+            Ok(false) => {
+                let what = format!(
+                    "{name}, which takes minutes to build: `cargo xtask linux --arch {}`",
+                    setup.arch
+                );
+                tally.skip(scenario.tests(Through::Image).len(), what);
+                continue;
+            }
+            Ok(true) => Kernel::fetch(row, setup.arch),
+            Err(error) => Err(error),
+        };
+        match kernel {
             Ok(kernel) => plan.push((kernel, scenario)),
             Err(error) => tally.test(&name, || Err(error)),
         }

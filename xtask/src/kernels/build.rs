@@ -18,10 +18,8 @@ use crate::host::{process, progress};
 /// it is there.
 pub(super) fn kernel(source: &Path, configuration: &str, arch: Arch) -> Result<PathBuf> {
     let fragment = root().join(configuration);
-    let text = fs::read(&fragment).context(configuration.to_owned())?;
     let folder = source.parent().context("a source lies in a folder")?;
-    let name = &encode_string(&Sha256::digest(&text))[..8];
-    let image = folder.join(format!("Image-{name}"));
+    let image = folder.join(name(configuration)?);
     if image.exists() {
         return Ok(image);
     }
@@ -56,6 +54,13 @@ pub(super) fn kernel(source: &Path, configuration: &str, arch: Arch) -> Result<P
     let built = out.join("arch").join(family).join("boot").join(kind);
     fs::rename(built, &image)?;
     Ok(image)
+}
+
+/// The name of what is built with a configuration.
+pub(super) fn name(configuration: &str) -> Result<String> {
+    let text = fs::read(root().join(configuration)).context(configuration.to_owned())?;
+    let sum = &encode_string(&Sha256::digest(&text))[..8];
+    Ok(format!("Image-{sum}"))
 }
 
 /// What the kernel calls an architecture, and its image.

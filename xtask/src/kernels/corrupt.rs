@@ -22,7 +22,7 @@ use blob::load::{Loaded, Series};
 
 /// What makes kernels before 6.8 say where they load; later ones are asked by
 /// a flag of the system call.
-pub(super) const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
+const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
 
 /// How our own purgatory begins its report.
 const WORDS: &str = "purgatory: refused: ";

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use blob::load::{Loaded, Series};
 
-use super::corrupt::{TALK, Target, Victim, load_address};
+use super::corrupt::{Target, Victim, load_address};
 use super::scenario::{CONSOLE, CRASH_KERNEL, SPOKEN};
 use super::table::{KERNELS, Packaged, USUAL};
 use crate::host::options::Setup;
@@ -178,8 +178,9 @@ impl Stranger<'_> {
     fn start(&self, name: &str) -> Result<Session> {
         let [kernel, initrd] = ["vmlinuz", "initrd.img"].map(|name| self.folder.join(name));
         let drive = format!("file={},format=raw,if=virtio", self.disk.display());
-        let line =
-            format!("root=/dev/vda rw console=ttyS0 crashkernel={CRASH_KERNEL} panic=-1{TALK}");
+        let line = format!(
+            "root=/dev/vda rw console=ttyS0 crashkernel={CRASH_KERNEL} panic=-1 ignore_loglevel"
+        );
         let qemu = Qemu::new(self.machine, &format!("debian-{name}"), LIMIT)?;
         let qemu = qemu.serial(CONSOLE)?.debuggable()?;
         let qemu = qemu.args(["-machine", "q35", "-cpu", "max", "-m", "2G"]);
@@ -249,6 +250,9 @@ fn refuse(stranger: &mut Stranger<'_>) -> Result<()> {
     let mut session = stranger.start("refuse")?;
     session.sh("test -s /var/crash/*/dump.*")?;
     session.sh("systemctl start kdump-tools && grep 1 /sys/kernel/kexec_crash_loaded")?;
+    // What was loaded at boot counts; loaded again, the kernel says where.
+    session.sh("echo 'file kexec-bzimage64.c +p' > /proc/dynamic_debug/control")?;
+    session.sh("kdump-config reload")?;
     let base = load_address(&session.run.text(CONSOLE)?)?;
     let victim = Victim {
         loaded: Loaded::place(stranger.blob, base, Series::V6_12)?,

@@ -57,6 +57,21 @@ impl Packaged {
         }
     }
 
+    /// Tells whether it can be had without minutes of building it.
+    pub(crate) fn is_ready(&self) -> Result<bool> {
+        let Some(configuration) = self.configuration else {
+            return Ok(true);
+        };
+        let name = build::name(configuration)?;
+        let folder = target_directory().join("linux");
+        let sources = if folder.exists() {
+            entries(&folder)?
+        } else {
+            Vec::new()
+        };
+        Ok(sources.iter().any(|source| source.join(&name).exists()))
+    }
+
     /// Returns the path of the same release's busybox, linked statically.
     pub(super) fn fetch_busybox(&self, arch: Arch) -> Result<PathBuf> {
         Archive::open(self, arch)?.file("busybox-static", "busybox")
