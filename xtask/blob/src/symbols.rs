@@ -9,8 +9,6 @@ use std::fmt::{Display, Write as _};
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, elf};
 
-use crate::load::{File, LoadError, Section};
-
 /// A run of code and what is where in it.
 #[derive(Clone, Debug)]
 pub struct Code<'data> {
@@ -62,24 +60,9 @@ impl<'data> Code<'data> {
         named.map(|(start, _)| *start)
     }
 
-    /// Returns a section of a blob, by the blob's own symbols.
-    pub(crate) fn section(file: &File<'data>, section: &Section<'data>) -> Result<Self, LoadError> {
-        let bytes = file.data(section)?;
-        let mut symbols = Vec::new();
-        for table in file.symbol_tables() {
-            for symbol in file.symbols(table)? {
-                if usize::from(symbol.section.0) == section.index && symbol.value < section.size {
-                    let name = symbol.name.unwrap_or_default();
-                    symbols.push((symbol.value, symbol.size == 0, name));
-                }
-            }
-        }
-        Ok(Self::new(bytes, symbols))
-    }
-
     /// Of several symbols at one offset the first in order names it. An assembler's own
     /// labels and marks name nothing.
-    fn new(bytes: &'data [u8], mut symbols: Vec<(u64, bool, &str)>) -> Self {
+    pub(crate) fn new(bytes: &'data [u8], mut symbols: Vec<(u64, bool, &str)>) -> Self {
         let is_name =
             |name: &str| !name.is_empty() && !name.starts_with('$') && !name.starts_with(".L");
         symbols.retain(|(.., name)| is_name(name));

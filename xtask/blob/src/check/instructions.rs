@@ -71,9 +71,7 @@ pub(super) fn in_their_places(subject: &Subject<'_>, finding: &mut Finding) {
             Err(Unnamed::Other(reason)) => finding.doubtful(reason),
         }
     } else {
-        let code = subject
-            .code()
-            .map(|section| Code::section(&subject.file, section));
+        let code = subject.code().map(|section| subject.file.code(section));
         match code.collect::<Result<Vec<_>, _>>() {
             // Consoles and the rest of the hardware are what it promises this tool.
             Ok(code) if subject.tool().is_some() => {

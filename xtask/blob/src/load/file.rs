@@ -18,6 +18,7 @@ use object::{Endianness, pod};
 
 use super::LoadError;
 use crate::arch::Arch;
+use crate::symbols::Code;
 
 /// An `ELF64` file whose section header table is in the file.
 #[derive(Clone, Debug)]
@@ -70,6 +71,21 @@ pub(crate) struct Relocation {
 }
 
 impl<'data> File<'data> {
+    /// Returns the code in a section, by the blob's own symbols.
+    pub(crate) fn code(&self, section: &Section<'data>) -> Result<Code<'data>, LoadError> {
+        let bytes = self.data(section)?;
+        let mut symbols = Vec::new();
+        for table in self.symbol_tables() {
+            for symbol in self.symbols(table)? {
+                if usize::from(symbol.section.0) == section.index && symbol.value < section.size {
+                    let name = symbol.name.unwrap_or_default();
+                    symbols.push((symbol.value, symbol.size == 0, name));
+                }
+            }
+        }
+        Ok(Code::new(bytes, symbols))
+    }
+
     /// Reads the headers, and refuses what no other check could be made on.
     ///
     /// The kernel refuses nothing here: it would use these bytes as offsets.
