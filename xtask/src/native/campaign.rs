@@ -32,7 +32,7 @@ const BLOCK: u64 = 1000;
 /// Memory for messages, with as much on either side that is not mapped.
 const ARENA: usize = 16 << 10;
 /// How long a child may take for one flip.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a flip hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,9 +158,12 @@ impl Parts {
             (Place::Config, "purgatory_config"),
             (Place::Entry, "purgatory_start"),
         ];
+        let tables = tables.into_iter().map(part).collect::<Result<Vec<_>>>()?;
+        let ends = tables.iter().map(|(.., end)| *end);
         Ok(Self {
-            len: loaded.buf.len(),
-            tables: tables.into_iter().map(part).collect::<Result<_>>()?,
+            // Tables come last; zeros fill the page.
+            len: ends.max().unwrap_or(0),
+            tables,
             sum: (loaded.symbol_address(CHECKSUM)? - loaded.mem) as usize,
         })
     }
@@ -485,7 +488,10 @@ pub(crate) fn work(
                 (None, Some(next)) if is_stuck && since.elapsed() > PATIENCE => {
                     child.kill()?;
                     child.wait()?;
-                    results[next as usize] = Outcome::Hung as u8;
+                    // A busy machine, or damage from before: it gets another chance.
+                    if next == first {
+                        results[next as usize] = Outcome::Hung as u8;
+                    }
                     left.push(begin(range, next)?);
                 }
                 (None, _) => {
