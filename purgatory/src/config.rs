@@ -23,9 +23,17 @@ static DEFAULTS: Config = Config::new(arch::DEFAULT_CONSOLES);
 /// Returns the configuration that acts.
 #[inline(never)]
 pub(crate) fn config() -> &'static Config {
-    let sound = CONFIG.magic.read() == u64::from_ne_bytes(Config::MAGIC)
-        && CONFIG.version.read() == Config::VERSION
-        && CONFIG.size.read() == Config::SIZE;
+    let head = (
+        CONFIG.magic.read(),
+        CONFIG.version.read(),
+        CONFIG.size.read(),
+    );
+    let sound = head
+        == (
+            u64::from_ne_bytes(Config::MAGIC),
+            Config::VERSION,
+            Config::SIZE,
+        );
     if sound { &CONFIG } else { &DEFAULTS }
 }
 

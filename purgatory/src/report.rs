@@ -13,10 +13,10 @@ use crate::{
     console,
     memory::{self, Claim, Flaw},
     print::{SIXTEEN, backend, number, print, say, text},
-    sha256::Sha256,
+    sha256::{Sha256, equal},
     status::STATUS,
     texts::Text,
-    verify::{Refusal, equal},
+    verify::Refusal,
 };
 
 /// Reports that the image must not be started, and why.

@@ -8,7 +8,7 @@ use crate::{
     abi::{Digest, Handoff},
     arch::Usable,
     memory::{Flaw, Image, wide},
-    sha256::{NOTHING, Sha256},
+    sha256::{NOTHING, Sha256, equal},
     status::Verdict,
 };
 
@@ -82,13 +82,6 @@ pub fn verify(
         bytes: 0,
         computed: [0; 4],
     };
-    if image.claims().next().is_none() {
-        outcome.computed = NOTHING;
-        if !equal(&NOTHING, expected) {
-            outcome.verdict = Err(Refusal::TableWiped);
-        }
-        return outcome;
-    }
     // Nothing is read before the whole table makes sense.
     let flawed = image.claims().find_map(|claim| {
         let index = claim.index;
@@ -106,10 +99,15 @@ pub fn verify(
             progress(outcome.bytes);
         }
     }
-    outcome.computed = message.finish();
+    let empty = outcome.bytes == 0;
+    outcome.computed = if empty { NOTHING } else { message.finish() };
     if !equal(&outcome.computed, expected) {
-        outcome.verdict = Err(Refusal::Mismatch);
-    } else if let Some(Handoff { entry, argument }) = handoff {
+        outcome.verdict = Err(if empty {
+            Refusal::TableWiped
+        } else {
+            Refusal::Mismatch
+        });
+    } else if let Some(Handoff { entry, argument }) = handoff.filter(|_| !empty) {
         if !image.holds(entry) {
             outcome.verdict = Err(Refusal::EntryAstray(entry));
         } else if argument != 0 && !image.holds(argument) {
@@ -117,11 +115,4 @@ pub fn verify(
         }
     }
     outcome
-}
-
-/// Compares all of both.
-#[inline(never)]
-pub(crate) fn equal(one: &Digest, other: &Digest) -> bool {
-    let differ = |difference, (a, b): (&u64, &u64)| difference | (a ^ b);
-    one.iter().zip(other).fold(0, differ) == 0
 }

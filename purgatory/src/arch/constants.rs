@@ -3,7 +3,7 @@
 //! is assembly.
 
 /// The table; aligned, because legacy SSE instructions fault on memory that is not.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 pub(super) struct RoundConstants([u32; 64]);
 
 /// For assembly, by its name.

@@ -17,6 +17,8 @@ compile_error!(
 );
 
 /// Computes it; `sha2` knows how.
+// Called in one place; inlined, what it saves on the stack is saved for the others, too.
+#[inline(never)]
 pub(super) fn compress(state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
     sha2::block_api::compress256(state, blocks);
 }

@@ -21,7 +21,7 @@ use blob::load::{File, Series};
 use blob::{proof, symbols, wrap};
 
 /// The most bytes that the file may have.
-pub(crate) const LARGEST: usize = 27 << 9;
+pub(crate) const LARGEST: usize = 13 << 10;
 
 /// The finished files.
 pub(crate) struct Built {
@@ -33,8 +33,12 @@ pub(crate) struct Built {
 
 /// Flags of everything freestanding. They start from nothing: `RUSTFLAGS` would
 /// replace them, so it is refused.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 9] = [
     "-Crelocation-model=pic",
+    // Otherwise LLVM reaches what is exported through a GOT, and makes tables of
+    // addresses.
+    "-Zdirect-access-external-data=yes",
+    "-Cjump-tables=no",
     "--cfg=sha2_backend=\"soft\"",
     "-Clinker-flavor=ld.lld",
     "-Clink-arg=--no-dynamic-linker",

@@ -14,9 +14,7 @@ pub(super) static FACTS: Facts = Facts {
     name: "riscv64",
     title: "RISC-V",
     target: "riscv64imac-unknown-none-elf",
-    // Otherwise LLVM reaches what is exported through a GOT, and makes tables of
-    // addresses.
-    rustc_flags: &["-Zdirect-access-external-data=yes", "-Cjump-tables=no"],
+    rustc_flags: &[],
     linux_target: "riscv64gc-unknown-linux-gnu",
     debian: "riscv64",
     machine: elf::EM_RISCV,

@@ -20,8 +20,6 @@ pub(super) static FACTS: Facts = Facts {
     title: "x86-64",
     target: "x86_64-unknown-none",
     rustc_flags: &[
-        // Without it, LLVM reaches memcpy and exported statics through a GOT.
-        "-Zrelax-elf-relocations=yes",
         // The unrolled SHA-256 is 10 KB and does not fit.
         "--cfg=sha2_backend_soft=\"compact\"",
     ],
