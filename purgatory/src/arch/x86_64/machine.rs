@@ -7,8 +7,6 @@
 //! neither GDT nor IDT. The exit state is the same with the register image loaded.
 #![expect(unsafe_code, reason = "the machine's own registers and the jump")]
 
-use core::arch::asm;
-
 use x86_64::instructions::hlt;
 
 use super::{
@@ -40,6 +38,7 @@ pub(super) static HANDOFF: [Imported<u64>; 17] = [const { Imported::new(0) }; 17
 
 unsafe extern "sysv64" {
     fn x86_jump() -> !;
+    safe static purgatory_start: u8;
     safe static stack_start: Exported<u64>;
     safe static fault_stack_end: u8;
 }
@@ -55,16 +54,7 @@ pub(crate) fn prepare() {
 /// The memory that we occupy, from the first byte of the blob to the end of the
 /// stacks and records behind it.
 pub(crate) fn own() -> Region {
-    let start: u64;
-    // Not a reference: the compiler would fold a GOT slot into its arithmetic.
-    // SAFETY: computes an address.
-    unsafe {
-        asm!(
-            "lea {}, [rip + purgatory_start]",
-            out(reg) start,
-            options(nomem, nostack, preserves_flags, pure),
-        );
-    }
+    let start = address(&raw const purgatory_start);
     let end = address(&raw const fault_stack_end);
     Region {
         start,
