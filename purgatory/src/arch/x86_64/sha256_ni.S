@@ -37,7 +37,7 @@
 #   rcx  constants of the last sixteen  xmm1       state words F E B A, low to high
 #   rdx  blocks left                    xmm2       state words H G D C
 #   rsi  this block                     xmm3-6     sixteen message words
-#                                       xmm7       scratch
+#   r8   the end of the constants       xmm7       scratch
 #                                       xmm8       byte swap
 #                                       xmm9-10    the state before this block
 .pushsection .text.sha256_compress_shani, "ax", @progbits
@@ -49,6 +49,7 @@ sha256_compress_shani:
     test    rdx, rdx
     jz      .Lsha256_ni_return
     lea     rcx, [rip + {round_constants} + 192]
+    lea     r8, [rcx + 64]
     movdqa  xmm8, [rip + .Lsha256_ni_byteswap]
     movdqu  xmm1, [rdi]                 # A B C D
     movdqu  xmm2, [rdi + 16]            # E F G H
@@ -95,8 +96,8 @@ sha256_compress_shani:
     movdqa  xmm5, xmm6
     sha256rnds2 xmm1, xmm2, xmm0
     add     rax, 16
-    test    al, 63                      # the table is aligned to 64
-    jnz     .Lsha256_ni_four_rounds
+    cmp     rax, r8
+    jne     .Lsha256_ni_four_rounds
     paddd   xmm1, xmm9
     paddd   xmm2, xmm10
     add     rsi, 64
