@@ -8,8 +8,6 @@ pub mod guest;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-#[cfg(not(target_os = "none"))]
-use crate::cases::{Config, Console};
 use crate::{arch::MemoryMap, plan::Range};
 
 /// Where a byte is said: the emergency write of the virtio console in the first slot,
@@ -57,17 +55,7 @@ pub const VECTORS_ON: u64 = 2;
 
 /// What the blob is built with.
 #[cfg(not(target_os = "none"))]
-pub const DEFAULTS: Config = Config {
-    consoles: &[Console::Debug],
-    verbose: false,
-    on_refusal: None,
-    on_exception: Some(10),
-    backend: 0,
-    patience: 30,
-    port: 0x3f8,
-    divisor: 0,
-    memory: 0,
-};
+pub use crate::cases::DEFAULTS;
 
 /// How the kernels come, each a flag and how a boot of it is called.
 pub const STATES: [(u64, &str); 2] = [(0, ""), (CRASH, "-crash")];

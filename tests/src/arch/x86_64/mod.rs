@@ -67,14 +67,7 @@ pub const FROM_NMI: u64 = 128;
 #[cfg(not(target_os = "none"))]
 pub const DEFAULTS: Config = Config {
     consoles: &[Console::Ports, Console::Debug],
-    verbose: false,
-    on_refusal: None,
-    on_exception: Some(10),
-    backend: 0,
-    patience: 30,
-    port: 0x3f8,
-    divisor: 0,
-    memory: 0,
+    ..crate::cases::DEFAULTS
 };
 
 /// What the kernels leave in GDTR and IDTR, each a flag and how a boot in it is called:
