@@ -82,9 +82,3 @@ pub struct State {
     /// Unused.
     pub reserved: [u64; 2],
 }
-
-/// The pattern that [`DIRTY`](crate::plan::DIRTY) leaves in the 64-bit lanes of vector register `number`.
-#[must_use]
-pub const fn vector_pattern(number: u64) -> u64 {
-    0x5eed_0000_0000_0000 | number << 32 | 0xa5a5_0000 | number
-}

@@ -95,9 +95,3 @@ pub struct State {
     /// Whether the CPU has AVX.
     pub avx: u64,
 }
-
-/// The pattern that [`DIRTY`](crate::plan::DIRTY) leaves in every 64-bit lane of vector register `number`.
-#[must_use]
-pub const fn vector_pattern(number: u64) -> u64 {
-    0x5eed_0000_0000_0000 | number << 32 | 0xa5a5_0000 | number
-}
