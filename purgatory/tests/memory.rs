@@ -47,11 +47,10 @@ fn alignments() -> impl Iterator<Item = (usize, usize)> {
 #[test]
 fn copies_exactly_the_bytes_asked_for() {
     for function in [mem::memcpy, mem::memmove] {
-        let from = Memory::new(0);
+        let [from, before] = [0, 0x55].map(Memory::new);
         for (to_at, from_at) in alignments() {
             for length in 0..LENGTHS {
-                let mut to = Memory::new(0x55);
-                let mut expected = to.clone();
+                let [mut to, mut expected] = [before.clone(), before.clone()];
                 let to_at = BASE + to_at;
                 expected.0[to_at..][..length].copy_from_slice(&from.0[from_at..][..length]);
                 let target = to.0[to_at..].as_mut_ptr();
@@ -68,12 +67,12 @@ fn copies_exactly_the_bytes_asked_for() {
 
 #[test]
 fn moves_between_ranges_that_overlap() {
+    let before = Memory::new(0);
     for alignment in 0..ALIGNMENTS {
         let from_at = BASE + alignment;
         for to_at in from_at - LENGTHS..=from_at + LENGTHS {
             for length in 0..LENGTHS {
-                let mut memory = Memory::new(0);
-                let mut expected = memory.clone();
+                let [mut memory, mut expected] = [before.clone(), before.clone()];
                 expected.0.copy_within(from_at..from_at + length, to_at);
                 let start = memory.0.as_mut_ptr();
                 let target = start.wrapping_add(to_at);
@@ -103,12 +102,12 @@ fn leaves_the_direction_flag_clear() {
 
 #[test]
 fn fills_exactly_the_bytes_asked_for() {
+    let before = Memory::new(0);
     for alignment in 0..ALIGNMENTS {
         for length in 0..LENGTHS {
             // Only the low byte counts (C11 7.24.6.1).
             for value in [0, 1, 0x80, 0xff, -1, 0x1234_56a5] {
-                let mut memory = Memory::new(0);
-                let mut expected = memory.clone();
+                let [mut memory, mut expected] = [before.clone(), before.clone()];
                 let at = BASE + alignment;
                 expected.0[at..][..length].fill(value as u8);
                 let target = memory.0[at..].as_mut_ptr();
@@ -134,10 +133,10 @@ fn compare(one: &[u8], other: &[u8]) -> std::cmp::Ordering {
 
 #[test]
 fn compares_up_to_the_first_difference() {
+    let before = [0, 0x55].map(Memory::new);
     for (one_at, other_at) in alignments() {
         for length in 0..LENGTHS {
-            let mut one = Memory::new(0);
-            let mut other = Memory::new(0x55);
+            let [mut one, mut other] = before.clone();
             other.0[other_at..][..length].copy_from_slice(&one.0[one_at..][..length]);
             let ranges = (one_at..one_at + length, other_at..other_at + length);
             let what = format!("{length} bytes at alignments {one_at} and {other_at}");

@@ -9,4 +9,6 @@
 pub mod arch;
 #[cfg(not(target_os = "none"))]
 pub mod cases;
+#[cfg(target_os = "none")]
+pub mod guest;
 pub mod plan;

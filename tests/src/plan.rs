@@ -25,6 +25,12 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"PURGPLAN");
 /// the direction flag, a breakpoint. The others belong to the architectures.
 pub const DIRTY: u64 = 4;
 
+/// The pattern that [`DIRTY`] leaves in every 64-bit lane of vector register `number`.
+#[must_use]
+pub const fn vector_pattern(number: u64) -> u64 {
+    0x5eed_0000_0000_0000 | number << 32 | 0xa5a5_0000 | number
+}
+
 /// Words for registers, more than any architecture has.
 pub const REGISTERS: usize = 33;
 /// Words for the state of a processor.

@@ -8,7 +8,8 @@ use bootloader_api::{
     info::{MemoryRegion, MemoryRegionKind},
 };
 use purgatory_tests::{
-    arch::{INFO_AT, PLAN_AT, exit_with, memory, say},
+    arch::{INFO_AT, PLAN_AT, exit_with},
+    guest::{memory, say},
     plan::{CANARY, MAGIC, Plan, Range, exit},
 };
 use zerocopy::FromBytes as _;

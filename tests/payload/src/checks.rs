@@ -5,7 +5,8 @@ use core::{fmt, panic::PanicInfo, ptr};
 
 use bootloader_api::BootInfo;
 use purgatory_tests::{
-    arch::{exit_with, memory, say},
+    arch::exit_with,
+    guest::{memory, say},
     plan::{CANARY, MAGIC, Plan, Range, exit},
 };
 use sha2::{Digest, Sha256};

@@ -8,8 +8,7 @@
 //! |---|---|
 //! | `PLAN_AT`, `INFO_AT` | where the harness leaves the plan, and a `BootInfo` |
 //! | `State` | the processor right before the jump |
-//! | `say(line)` | says a line to the host |
-//! | `memory(range)` | mapped memory as bytes |
+//! | `put(byte)` | says a byte to the host |
 //! | `exit_with(value)` | ends QEMU |
 
 pub mod riscv64;
@@ -49,13 +48,13 @@ pub struct MemoryMap {
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub use x86_64::{
     INFO_AT, PLAN_AT, State,
-    guest::{exit_with, memory, say},
+    guest::{exit_with, put},
 };
 
 #[cfg(all(target_os = "none", target_arch = "riscv64"))]
 pub use riscv64::{
     INFO_AT, PLAN_AT, State,
-    guest::{exit_with, memory, say},
+    guest::{exit_with, put},
 };
 
 #[cfg(all(

@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images, intact and damaged; where they lie, and the machines that they run on.
 
+use super::rows::bad_region;
 use super::{Case, Damage, Expect, INTACT, MISMATCH, Pick, Place, Regions, Verdict};
-
-const fn bad_region(name: &'static str, damage: Damage, says: &'static str) -> Case {
-    Case {
-        name,
-        damage,
-        says,
-        expect: Expect::Refuses(Verdict::BadRegion),
-        ..INTACT
-    }
-}
 
 const fn flipped(name: &'static str, region: Pick, byte: Pick) -> Case {
     Case {

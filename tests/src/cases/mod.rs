@@ -5,6 +5,8 @@
 //! A row says what is prepared, what is done, and all that must come of it.
 
 mod images;
+pub(crate) mod own;
+pub(crate) mod rows;
 
 use crate::plan::Range;
 
@@ -316,6 +318,20 @@ impl Case {
         }
     }
 }
+
+/// What every blob is built with, but for its consoles.
+pub const DEFAULTS: Config = Config {
+    consoles: &[Console::Debug],
+    verbose: false,
+    on_refusal: None,
+    on_exception: Some(10),
+    backend: 0,
+    patience: 30,
+    port: 0x3f8,
+    divisor: 0,
+    memory: 0,
+    ramoops: Range { start: 0, len: 0 },
+};
 
 /// What most cases have in common.
 pub const INTACT: Case = Case {

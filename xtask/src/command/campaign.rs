@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
 use plotters::prelude::{
     ChartBuilder, Color as _, IntoDrawingArea as _, RGBColor, Rectangle, SVGBackend, WHITE,
 };
@@ -25,10 +22,11 @@ use crate::host::failure::{Failure, read_blob};
 use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::host::paths::target_directory;
+use crate::host::progress;
 use crate::host::tally::in_parallel;
 use crate::machine;
 use crate::native::arch::runs_here;
-use crate::native::campaign::{Flip, Outcome, Parts, Place, Share, results, work};
+use crate::native::campaign::{Flip, Outcome, Parts, Place, Results, Share, work};
 
 /// Options of `cargo xtask campaign`.
 #[derive(clap::Args)]
@@ -90,10 +88,10 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
             backend,
             flips,
         };
-        let bar = bar(flips, name)?;
+        let bar = progress::bar(name, flips);
         let path = out.join(format!("{sum}-{seed}-{name}.flips"));
-        let results = work(&blob, &path, share, |done| bar.set_position(done))?;
-        bar.finish_and_clear();
+        let results = work(&blob, &path, share, |more| bar.add(more))?;
+        drop(bar);
         let made = (0..).zip(results.iter());
         let made = made.map(|(number, result)| (share.flip(&parts, number), *result));
         tables.push((name.to_owned(), count(made, &mut own)?));
@@ -127,12 +125,6 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     }
 }
 
-fn bar(flips: u64, name: &str) -> Result<ProgressBar> {
-    let style = "{msg} {wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left";
-    let bar = ProgressBar::new(flips).with_style(ProgressStyle::with_template(style)?);
-    Ok(bar.with_message(name.to_owned()))
-}
-
 /// Counts results; those of the blob's own bytes go to `own`, too.
 fn count(made: impl Iterator<Item = (Flip, u8)>, own: &mut Vec<(usize, Outcome)>) -> Result<Table> {
     let mut table = Table::new();
@@ -154,7 +146,7 @@ fn boots(
     path: &Path,
     own: &mut Vec<(usize, Outcome)>,
 ) -> Result<Table> {
-    let bar = bar(options.boots, "whole boots")?;
+    let bar = progress::bar("whole boots", options.boots);
     let numbers: Vec<u64> = (0..options.boots).collect();
     let flip = |number: u64| {
         let mut random = fastrand::Rng::with_seed(options.seed << 32 ^ number);
@@ -175,27 +167,20 @@ fn boots(
             }
         }
     };
-    let known = Mutex::new(results(path, options.boots)?);
-    let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
-    let position = AtomicU64::new(0);
+    let results = Results::open(path, options.boots)?;
+    let known = results.all()?;
     let made = in_parallel(&numbers, |&number| {
-        let index = number as usize;
-        if known()[index] == 0 {
-            let outcome = boot(programs, number, flip(number))?;
-            known()[index] = outcome as u8;
+        if known[number as usize] == 0 {
+            results.note(number, boot(programs, number, flip(number))?)?;
         }
-        bar.set_position(position.fetch_add(1, Ordering::Relaxed) + 1);
+        bar.add(1);
         Ok(())
     });
-    bar.finish_and_clear();
+    drop(bar);
     made.into_iter().collect::<Result<()>>()?;
-    let known = known();
-    count(
-        numbers
-            .iter()
-            .map(|&number| (flip(number), known[number as usize])),
-        own,
-    )
+    let known = results.all()?;
+    let made = numbers.iter().map(|&number| flip(number));
+    count(made.zip(known), own)
 }
 
 /// Boots with a flip.

@@ -28,7 +28,7 @@ use clap::Subcommand;
 use crate::host::failure::usage;
 use crate::host::options::Setup;
 #[cfg(target_os = "linux")]
-use crate::native::{bench::child, campaign as flips, emulated};
+use crate::native::{bench::child, campaign::child as flips, emulated};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

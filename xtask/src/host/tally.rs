@@ -73,6 +73,15 @@ pub(crate) fn print_line(passed: bool, started: Instant, what: &str) {
 
 /// Does `work` for every item, a few at once; returns what came of each, in no order.
 pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    by_workers(AT_ONCE, items, work)
+}
+
+/// Does as [`in_parallel`], by so many at once.
+pub(crate) fn by_workers<T: Sync, R: Send>(
+    count: usize,
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut results = Vec::new();
@@ -82,7 +91,7 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R 
         results
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
         let results = workers.into_iter().flat_map(|worker| {
             // One that panicked is not to be missing quietly.
             worker

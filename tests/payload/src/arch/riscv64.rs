@@ -11,10 +11,10 @@ use bootloader_api::BootInfo;
 use purgatory_tests::{
     arch::{
         INFO_AT, PLAN_AT, State,
-        riscv64::{STACK_END, THROUGH, vector_pattern},
-        say,
+        riscv64::{STACK_END, THROUGH},
     },
-    plan::{DIRTY, Plan},
+    guest::say,
+    plan::{DIRTY, Plan, vector_pattern},
 };
 
 use crate::checks::{Checks, check_everything};

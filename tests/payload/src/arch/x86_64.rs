@@ -8,11 +8,9 @@ use core::{
 
 use bootloader_api::{BootloaderConfig, entry_point};
 use purgatory_tests::{
-    arch::{
-        PLAN_AT, State, say,
-        x86_64::{REGISTERS, vector_pattern},
-    },
-    plan::{DIRTY, Plan},
+    arch::{PLAN_AT, State, x86_64::REGISTERS},
+    guest::say,
+    plan::{DIRTY, Plan, vector_pattern},
 };
 use x86_64::{
     instructions::{

@@ -3,99 +3,74 @@
 //! must neither cost a good image nor pass for one.
 
 use super::{DEFAULTS, MEMORY, VECTORS_ON};
-use crate::cases::{
-    Act, Case, Config, Console, Damage, Expect, INTACT, MISMATCH, PORTABLE, Part, Pick, Reset,
-    Verdict, When,
-};
+use crate::arch::MemoryMap;
+use crate::cases::own::Own;
+use crate::cases::rows::{asked, memory, on, raised, refused, told};
+use crate::cases::{Act, Case, Config, Console, Damage, Expect, MISMATCH, Reset, Verdict, When};
 
-/// A processor, dirty vector registers, and the backend that it is good for.
-const fn on(name: &'static str, cpu: &'static str, backend: &'static str) -> Case {
-    Case {
-        name,
-        cpu,
-        backend,
-        dirty: true,
-        every_state: true,
-        ..INTACT
-    }
+/// The report on one, and how the machine ends.
+macro_rules! report {
+    ($($first:literal),+) => {
+        concat!(
+            "purgatory: exception ",
+            $($first,)+
+            "\n",
+            include_str!("../../../golden/registers-riscv64.txt"),
+            "{ending}\n"
+        )
+    };
 }
 
-/// Hashes with this backend, by its number, or with what it comes to.
-const fn asked(name: &'static str, number: u32, backend: &'static str) -> Case {
+struct Here;
+
+impl Own for Here {
+    const DEFAULTS: Config = DEFAULTS;
+    const MEMORY: MemoryMap = MEMORY;
+    /// Number 6, Zvknh.
+    const BEST: u32 = 1 << 6;
+    /// Zknh.
+    const OTHERS: u32 = 1 << 5;
+    const RESET: Reset = Reset::Firmware;
+    /// unimp
+    const UNDEFINED: Act = Act::Run(b"\x00\x00");
+    const OTHER: Act = BREAKPOINT;
+    const REPORT: &'static str = report!("2 ILL, error 0x0, at purgatory_start+{verify+0}");
+    const NAME: &'static str = "exception-illegal-instruction";
+}
+
+/// As [`on`], in each state.
+const fn hart(name: &'static str, cpu: &'static str, backend: &'static str) -> Case {
     Case {
-        name,
-        backend,
-        config: Some(Config {
-            backend: number,
-            ..DEFAULTS
-        }),
-        ..INTACT
+        every_state: true,
+        ..on(name, cpu, backend)
     }
 }
 
 const PROCESSORS: &[Case] = &[
-    on("cpu-max", "max", "zvknh"),
-    on("cpu-rv64", "rv64", "portable"),
-    on("cpu-rv64-with-zknh", "rv64,zknh=true", "zknh"),
-    on("cpu-rv64-with-vectors", "rv64,v=true", "portable"),
-    on(
+    hart("cpu-max", "max", "zvknh"),
+    hart("cpu-rv64", "rv64", "portable"),
+    hart("cpu-rv64-with-zknh", "rv64,zknh=true", "zknh"),
+    hart("cpu-rv64-with-vectors", "rv64,v=true", "portable"),
+    hart(
         "cpu-rv64-with-wide-vectors-that-hash",
         "rv64,v=true,vlen=256,zvkb=true,zvknhb=true",
         "zvknh",
     ),
-    on(
+    hart(
         "cpu-rv64-with-vectors-that-hash-but-do-not-swap",
         "rv64,v=true,zvknha=true,zknh=true",
         "zknh",
     ),
-    asked("backend-zknh", 5, "zknh"),
-    asked("backend-portable", PORTABLE, "portable"),
-    asked("backend-of-another-architecture", 3, "portable"),
+    asked(DEFAULTS, "backend-zknh", 5, "zknh"),
+    asked(DEFAULTS, "backend-of-another-architecture", 3, "portable"),
     Case {
         name: "enters-with-vectors-on",
         flags: VECTORS_ON,
-        ..on("", "max", "zvknh")
+        ..hart("", "max", "zvknh")
     },
 ];
 
-/// A refusal, told on `heard` out of `config.consoles`.
-const fn told(name: &'static str, config: Config, heard: &'static [Console]) -> Case {
-    Case {
-        name,
-        config: Some(config),
-        heard: Some(heard),
-        seconds: 10,
-        ..MISMATCH
-    }
-}
-
-/// The 8250 in memory at `memory`, and the firmware.
-const fn memory(name: &'static str, memory: u64, heard: &'static [Console]) -> Case {
-    told(
-        name,
-        Config {
-            consoles: &[Console::Memory, Console::Debug],
-            memory,
-            ..DEFAULTS
-        },
-        heard,
-    )
-}
-
-const VERBOSE: Config = Config {
-    verbose: true,
-    ..DEFAULTS
-};
-
 const CONSOLES: &[Case] = &[
-    told(
-        "console-none",
-        Config {
-            consoles: &[],
-            ..DEFAULTS
-        },
-        &[],
-    ),
     // No ports here: whoever asks for them hears nothing of it.
     told(
         "console-port",
@@ -105,65 +80,25 @@ const CONSOLES: &[Case] = &[
         },
         &[Console::Debug],
     ),
-    Case {
-        uart: Some(0x60),
-        ..memory(
-            "console-memory",
-            MEMORY.uart,
-            &[Console::Memory, Console::Debug],
-        )
-    },
-    // Line status 0 for ever: never ready.
-    Case {
-        uart: Some(0),
-        ..memory("console-memory-stuck-at-0", MEMORY.uart, &[Console::Debug])
-    },
     memory(
+        DEFAULTS,
         "console-memory-where-there-is-none",
         MEMORY.unmapped,
         &[Console::Debug],
     ),
-    memory("console-memory-at-no-address", 1 << 63, &[Console::Debug]),
     // The firmware's own memory, which it protects.
     memory(
+        DEFAULTS,
         "console-memory-of-the-firmware",
         super::RAM,
         &[Console::Debug],
     ),
     memory(
+        DEFAULTS,
         "console-memory-not-aligned",
         MEMORY.unmapped + 2,
         &[Console::Debug],
     ),
-    Case {
-        name: "console-memory-in-a-region",
-        every_state: false,
-        config: Some(Config {
-            consoles: &[Console::Memory, Console::Debug],
-            memory: MEMORY.ram_disk + 0x100,
-            ..VERBOSE
-        }),
-        says: include_str!("../../../golden/verbose.txt"),
-        heard: Some(&[Console::Debug]),
-        ..INTACT
-    },
-    Case {
-        name: "verbose",
-        every_state: true,
-        config: Some(VERBOSE),
-        says: include_str!("../../../golden/verbose.txt"),
-        ..INTACT
-    },
-    Case {
-        name: "verbose-refusal",
-        every_state: true,
-        config: Some(VERBOSE),
-        says: concat!(
-            "purgatory: verifying\n",
-            include_str!("../../../golden/mismatch.txt")
-        ),
-        ..MISMATCH
-    },
 ];
 
 const fn resets(name: &'static str, seconds: u32, limit: u64) -> Case {
@@ -183,74 +118,8 @@ const fn resets(name: &'static str, seconds: u32, limit: u64) -> Case {
 const ACTIONS: &[Case] = &[
     resets("resets-by-firmware", 0, 30),
     resets("resets-after-2-seconds", 2, 4),
-    Case {
-        name: "resets-after-an-exception",
-        config: AT_ONCE,
-        expect: Expect::Resets(Verdict::Exception, Reset::Firmware),
-        ..ILLEGAL
-    },
-    Case {
-        name: "resets-after-an-exception-in-the-handler",
-        config: AT_ONCE,
-        expect: Expect::Resets(Verdict::Exception, Reset::Firmware),
-        ..IN_THE_HANDLER
-    },
-    Case {
-        name: "resets-after-an-exception-in-the-handler-of-the-handler",
-        config: AT_ONCE,
-        expect: Expect::Resets(Verdict::Exception, Reset::Firmware),
-        ..IN_THE_HANDLER_OF_THE_HANDLER
-    },
-    Case {
-        name: "resets-10-seconds-after-an-exception",
-        config: Some(Config {
-            backend: PORTABLE,
-            ..DEFAULTS
-        }),
-        expect: Expect::Resets(Verdict::Exception, Reset::Firmware),
-        ..ILLEGAL
-    },
 ];
 
-/// Resets at once after an exception, which is not one of an accelerated backend.
-const AT_ONCE: Option<Config> = Some(Config {
-    on_exception: Some(0),
-    backend: PORTABLE,
-    ..DEFAULTS
-});
-
-/// The report on one, and how the machine ends.
-macro_rules! report {
-    ($($first:literal),+) => {
-        concat!(
-            "purgatory: exception ",
-            $($first,)+
-            "\n",
-            include_str!("../../../golden/registers-riscv64.txt"),
-            "{ending}\n"
-        )
-    };
-}
-
-const fn raised(name: &'static str, acts: &'static [(When, Act)], says: &'static str) -> Case {
-    Case {
-        name,
-        every_state: true,
-        acts,
-        says,
-        // While an accelerated backend hashes, they are the backend's fault.
-        config: Some(Config {
-            on_exception: None,
-            backend: PORTABLE,
-            ..DEFAULTS
-        }),
-        expect: Expect::Refuses(Verdict::Exception),
-        ..INTACT
-    }
-}
-
-/// unimp
-const UNIMP: Act = Act::Run(b"\x00\x00");
 /// li a0, 7; slli a0, a0, 36: where no memory is
 macro_rules! nowhere {
     ($code:literal) => {
@@ -271,52 +140,33 @@ const STACK: Act = Act::Run(b"\x1d\x45\x13\x15\x45\x02\x2a\x81\x23\x3c\xb1\xfe")
 /// ebreak
 const BREAKPOINT: Act = Act::Run(b"\x02\x90");
 
-const ILLEGAL: Case = raised(
-    "exception-illegal-instruction",
-    &[(When::Hashing, UNIMP)],
-    report!("2 ILL, error 0x0, at purgatory_start+{verify+0}"),
-);
-
-const IN_THE_HANDLER: Case = raised(
-    "exception-in-the-handler",
-    &[(When::Hashing, BREAKPOINT), (When::Opening, UNIMP)],
-    report!("2 ILL, error 0x0, at purgatory_start+{verify+0}"),
-);
-
-/// Nothing is left but to do what was asked for.
-const IN_THE_HANDLER_OF_THE_HANDLER: Case = raised(
-    "exception-in-the-handler-of-the-handler",
-    &[
-        (When::Hashing, BREAKPOINT),
-        (When::Opening, UNIMP),
-        (When::Opening, UNIMP),
-    ],
-    "",
-);
-
 const EXCEPTIONS: &[Case] = &[
-    ILLEGAL,
     raised(
+        DEFAULTS,
         "exception-breakpoint",
         &[(When::Hashing, BREAKPOINT)],
         report!("3 BRK, error 0x0, at purgatory_start+{verify+0}, address {place}"),
     ),
     raised(
+        DEFAULTS,
         "exception-read",
         &[(When::Hashing, READ)],
         report!("5 LAF, error 0x0, at purgatory_start+{verify+6}, address 0x7000000000"),
     ),
     raised(
+        DEFAULTS,
         "exception-write",
         &[(When::Hashing, WRITE)],
         report!("7 SAF, error 0x0, at purgatory_start+{verify+6}, address 0x7000000000"),
     ),
     raised(
+        DEFAULTS,
         "exception-jump-out-of-the-blob",
         &[(When::Hashing, JUMP)],
         report!("1 IAF, error 0x0, at 0x7000000000, address 0x7000000000"),
     ),
     raised(
+        DEFAULTS,
         "exception-with-a-bad-stack",
         &[(When::Hashing, STACK)],
         report!("7 SAF, error 0x0, at purgatory_start+{verify+8}, address 0x6ffffffff8"),
@@ -325,6 +175,7 @@ const EXCEPTIONS: &[Case] = &[
         name: "exception-region-that-is-not-mapped",
         damage: Damage::Unmapped,
         ..raised(
+            DEFAULTS,
             "",
             &[],
             concat!(
@@ -336,78 +187,9 @@ const EXCEPTIONS: &[Case] = &[
             ),
         )
     },
-    IN_THE_HANDLER,
-    IN_THE_HANDLER_OF_THE_HANDLER,
 ];
 
-const fn refused(name: &'static str, damage: Damage, verdict: Verdict, says: &'static str) -> Case {
-    Case {
-        name,
-        damage,
-        says,
-        expect: Expect::Refuses(verdict),
-        ..INTACT
-    }
-}
-
-/// What a damaged configuration must not decide.
-const fn ignored(name: &'static str, byte: usize) -> Case {
-    Case {
-        name,
-        every_state: false,
-        damage: Damage::Config(byte),
-        config: Some(Config {
-            consoles: &[],
-            on_refusal: Some(0),
-            ..DEFAULTS
-        }),
-        ..MISMATCH
-    }
-}
-
-/// Number 6, Zvknh, as a mask.
-const ZVKNH: u32 = 1 << 6;
-const FLIP_LAST: Act = Act::Flip(Pick::Last, Pick::Last);
-
 const HARDENING: &[Case] = &[
-    // The image changes while it is hashed, and back: as if that was wrong.
-    Case {
-        name: "boots-what-a-backend-misread",
-        every_state: true,
-        backend: "portable",
-        suspects: ZVKNH,
-        acts: &[(When::Hashing, FLIP_LAST), (When::Doubting, FLIP_LAST)],
-        says: "purgatory: verified, by portable code only\n  {backend} computed {other}\n",
-        ..INTACT
-    },
-    Case {
-        name: "refuses-what-two-backends-read-differently",
-        suspects: ZVKNH,
-        acts: &[
-            (When::Hashing, FLIP_LAST),
-            (When::Doubting, Act::Flip(Pick::First, Pick::First)),
-        ],
-        says: include_str!("../../../golden/both-differ.txt"),
-        expect: Expect::Refuses(Verdict::Mismatch),
-        ..INTACT
-    },
-    Case {
-        name: "boots-where-a-backend-faults",
-        every_state: true,
-        backend: "portable",
-        suspects: ZVKNH,
-        acts: &[(When::Hashing, UNIMP)],
-        says: "purgatory: verified, by portable code only\n  {backend} ended in an exception\n",
-        ..INTACT
-    },
-    // All of them are wrong then, and the portable one is taken nevertheless.
-    Case {
-        name: "boots-where-no-backend-knows-the-answer",
-        backend: "portable",
-        suspects: ZVKNH | 1 << 5 | 1 << PORTABLE,
-        acts: &[(When::Entered, Act::Answer)],
-        ..INTACT
-    },
     refused(
         "refuses-an-entry-in-no-region",
         Damage::Register("pc", 40),
@@ -426,46 +208,14 @@ const HARDENING: &[Case] = &[
             include_str!("../../../golden/astray.txt")
         ),
     ),
-    refused(
-        "refuses-a-region-that-is-its-own-code",
-        Damage::Ours(Part::Code),
-        Verdict::BadRegion,
-        include_str!("../../../golden/region-ours.txt"),
-    ),
-    refused(
-        "refuses-a-region-that-is-its-own-record",
-        Damage::Ours(Part::Record),
-        Verdict::BadRegion,
-        include_str!("../../../golden/region-ours.txt"),
-    ),
-    refused(
-        "refuses-a-region-that-begins-with-its-last-byte",
-        Damage::Ours(Part::End),
-        Verdict::BadRegion,
-        include_str!("../../../golden/region-ours.txt"),
-    ),
-    refused(
-        "refuses-with-a-bit-of-its-own-code",
-        Damage::Code,
-        Verdict::Damaged,
-        "purgatory: refused: its own code is damaged\n{ending}\n",
-    ),
-    refused(
-        "refuses-with-a-bit-of-its-own-constants",
-        Damage::Own(9),
-        Verdict::Damaged,
-        "purgatory: refused: its own code is damaged\n{ending}\n",
-    ),
-    refused(
-        "refuses-with-a-bit-of-its-checksum",
-        Damage::Own(1),
-        Verdict::Damaged,
-        "purgatory: refused: its own code is damaged\n{ending}\n",
-    ),
-    ignored("ignores-a-configuration-without-its-magic", 0),
-    ignored("ignores-a-configuration-of-another-version", 8),
-    ignored("ignores-a-configuration-of-another-size", 12),
 ];
 
 /// All of them.
-pub const CASES: &[&[Case]] = &[PROCESSORS, CONSOLES, ACTIONS, EXCEPTIONS, HARDENING];
+pub const CASES: &[&[Case]] = &[
+    PROCESSORS,
+    CONSOLES,
+    ACTIONS,
+    EXCEPTIONS,
+    HARDENING,
+    Here::CASES,
+];

@@ -8,8 +8,6 @@ pub mod guest;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-#[cfg(not(target_os = "none"))]
-use crate::cases::{Config, Console};
 use crate::{arch::MemoryMap, plan::Range};
 
 /// Where a byte is said: the emergency write of the virtio console in the first slot,
@@ -59,18 +57,7 @@ pub const VECTORS_ON: u64 = 2;
 
 /// What the blob is built with.
 #[cfg(not(target_os = "none"))]
-pub const DEFAULTS: Config = Config {
-    consoles: &[Console::Debug],
-    verbose: false,
-    on_refusal: None,
-    on_exception: Some(10),
-    backend: 0,
-    patience: 30,
-    port: 0x3f8,
-    divisor: 0,
-    memory: 0,
-    ramoops: Range { start: 0, len: 0 },
-};
+pub use crate::cases::DEFAULTS;
 
 /// How the kernels come, each a flag and how a boot of it is called.
 pub const STATES: [(u64, &str); 2] = [(0, ""), (CRASH, "-crash")];
@@ -96,10 +83,4 @@ pub struct State {
     pub vectors: u64,
     /// Unused.
     pub reserved: [u64; 2],
-}
-
-/// The pattern that [`DIRTY`](crate::plan::DIRTY) leaves in the 64-bit lanes of vector register `number`.
-#[must_use]
-pub const fn vector_pattern(number: u64) -> u64 {
-    0x5eed_0000_0000_0000 | number << 32 | 0xa5a5_0000 | number
 }

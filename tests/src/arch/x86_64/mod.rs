@@ -69,15 +69,7 @@ pub const FROM_NMI: u64 = 128;
 #[cfg(not(target_os = "none"))]
 pub const DEFAULTS: Config = Config {
     consoles: &[Console::Ports, Console::Debug, Console::Framebuffer],
-    verbose: false,
-    on_refusal: None,
-    on_exception: Some(10),
-    backend: 0,
-    patience: 30,
-    port: 0x3f8,
-    divisor: 0,
-    memory: 0,
-    ramoops: Range { start: 0, len: 0 },
+    ..crate::cases::DEFAULTS
 };
 
 /// What the kernels leave in GDTR and IDTR, each a flag and how a boot in it is called:
@@ -104,10 +96,4 @@ pub struct State {
     pub idt: [u64; 2],
     /// Whether the CPU has AVX.
     pub avx: u64,
-}
-
-/// The pattern that [`DIRTY`](crate::plan::DIRTY) leaves in every 64-bit lane of vector register `number`.
-#[must_use]
-pub const fn vector_pattern(number: u64) -> u64 {
-    0x5eed_0000_0000_0000 | number << 32 | 0xa5a5_0000 | number
 }

@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use blob::arch::Arch;
-use indicatif::{ProgressBar, ProgressStyle};
 use memmap2::{Advice, MmapMut};
 use purgatory::abi::Backend;
 use serde_json::json;
@@ -184,11 +183,9 @@ fn measure(
         });
     }
     let ticks = rounds::samples(&entries) * (entries.len() * rounds) as u64;
-    let bar = ProgressBar::new(ticks)
-        .with_style(ProgressStyle::with_template("{msg} {wide_bar} {eta}")?)
-        .with_message(report::name_of(size));
-    let rates = rounds::run(&mut entries, rounds, &rounds::own_time, || bar.inc(1));
-    bar.finish_and_clear();
+    let bar = progress::bar(report::name_of(size), ticks);
+    let rates = rounds::run(&mut entries, rounds, &rounds::own_time, || bar.add(1));
+    drop(bar);
     let rows = names.into_iter().zip(&entries).zip(rates);
     let rows = rows.map(|(((name, layout), entry), rates)| Row {
         name,

@@ -6,9 +6,9 @@ use core::arch::{asm, global_asm};
 use purgatory_tests::{
     arch::{
         State,
-        riscv64::{CRASH, EXIT, IMAGE_AT, VECTORS_ON, vector_pattern},
+        riscv64::{CRASH, EXIT, IMAGE_AT, VECTORS_ON},
     },
-    plan::{DIRTY, Plan, Range, STATE, exit},
+    plan::{DIRTY, Plan, Range, STATE, exit, vector_pattern},
 };
 
 use crate::carry_out::carry_out;

@@ -13,11 +13,10 @@ use purgatory_tests::{
     arch::{
         State,
         x86_64::{
-            BREAKPOINT, DEBUG_IDT, EXIT_PORT, FIVE_LEVELS, FROM_NMI, MEMORY, OTHER_SEGMENTS,
-            SSE_ON, vector_pattern,
+            BREAKPOINT, DEBUG_IDT, EXIT_PORT, FIVE_LEVELS, FROM_NMI, MEMORY, OTHER_SEGMENTS, SSE_ON,
         },
     },
-    plan::{DIRTY, Plan, Range, STATE, exit},
+    plan::{DIRTY, Plan, Range, STATE, exit, vector_pattern},
 };
 use x86_64::{
     PhysAddr,

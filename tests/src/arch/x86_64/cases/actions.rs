@@ -2,8 +2,8 @@
 //! What follows a refusal: halting is in every other case, resetting is here,
 //! with each of the ways, where those before it are without effect.
 
-use super::{DEFAULTS, exceptions};
-use crate::cases::{Case, Config, Expect, MISMATCH, PORTABLE, Reset, Verdict};
+use super::DEFAULTS;
+use crate::cases::{Case, Config, Expect, MISMATCH, Reset, Verdict};
 
 /// Resets so many seconds after a refusal.
 const fn after(seconds: u32) -> Option<Config> {
@@ -12,13 +12,6 @@ const fn after(seconds: u32) -> Option<Config> {
         ..DEFAULTS
     })
 }
-
-/// Resets at once after an exception, which is not one of an accelerated backend.
-const AT_ONCE: Option<Config> = Some(Config {
-    on_exception: Some(0),
-    backend: PORTABLE,
-    ..DEFAULTS
-});
 
 const RESETS: Case = Case {
     name: "resets-by-chipset",
@@ -57,23 +50,5 @@ pub(super) const CASES: &[Case] = &[
         seconds: 20,
         expect: Expect::Resets(Verdict::Mismatch, Reset::TripleFault),
         ..RESETS
-    },
-    Case {
-        name: "resets-after-an-exception",
-        config: AT_ONCE,
-        expect: Expect::Resets(Verdict::Exception, Reset::Chipset),
-        ..exceptions::UNDEFINED
-    },
-    Case {
-        name: "resets-after-an-exception-in-the-handler",
-        config: AT_ONCE,
-        expect: Expect::Resets(Verdict::Exception, Reset::Chipset),
-        ..exceptions::IN_THE_HANDLER
-    },
-    Case {
-        name: "resets-after-an-exception-in-the-handler-of-the-handler",
-        config: AT_ONCE,
-        expect: Expect::Resets(Verdict::Exception, Reset::Chipset),
-        ..exceptions::IN_THE_HANDLER_OF_THE_HANDLER
     },
 ];

@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Consoles: each alone, all, none, and those that do not work; and verbosity.
 
-use crate::{
-    arch::x86_64::{DEFAULTS, MEMORY},
-    cases::{Act, Case, Config, Console, INTACT, MISMATCH, Regions, When},
-};
+use super::Here;
+use crate::arch::x86_64::{DEFAULTS, MEMORY};
+use crate::cases::own::Own;
+use crate::cases::rows::{memory, told};
+use crate::cases::{Act, Case, Config, Console, INTACT, MISMATCH, Regions, When};
 
 /// A page of RAM that can play an 8250 in memory.
 const UART_PAGE: u64 = MEMORY.uart;
 
 /// Line status of an 8250 that takes a byte.
 const READY: Option<u8> = Some(0x60);
-
-/// A refusal, told on `heard` out of `config.consoles`.
-const fn told(name: &'static str, config: Config, heard: &'static [Console]) -> Case {
-    Case {
-        name,
-        config: Some(config),
-        heard: Some(heard),
-        seconds: 10,
-        ..MISMATCH
-    }
-}
 
 const fn alone(name: &'static str, consoles: &'static [Console]) -> Case {
     told(
@@ -48,27 +38,8 @@ const fn port(name: &'static str, port: u16, divisor: u16) -> Case {
     )
 }
 
-/// The 8250 in memory at `memory`, and port 0xE9.
-const fn memory(name: &'static str, memory: u64, heard: &'static [Console]) -> Case {
-    told(
-        name,
-        Config {
-            consoles: &[Console::Memory, Console::Debug],
-            memory,
-            ..DEFAULTS
-        },
-        heard,
-    )
-}
-
-const VERBOSE: Config = Config {
-    verbose: true,
-    ..DEFAULTS
-};
-
 /// All of them.
 pub(super) const CASES: &[Case] = &[
-    alone("console-none", &[]),
     alone("console-debug-port", &[Console::Debug]),
     port("console-com1", 0x3f8, 0),
     port("console-com2-with-divisor", 0x2f8, 3),
@@ -94,14 +65,6 @@ pub(super) const CASES: &[Case] = &[
         },
         &[Console::Debug],
     ),
-    Case {
-        uart: READY,
-        ..memory(
-            "console-memory",
-            UART_PAGE,
-            &[Console::Memory, Console::Debug],
-        )
-    },
     Case {
         name: "console-memory-with-divisor",
         uart: READY,
@@ -137,23 +100,19 @@ pub(super) const CASES: &[Case] = &[
             ],
         )
     },
-    // Line status 0 for ever: never ready.
-    Case {
-        uart: Some(0),
-        ..memory("console-memory-stuck-at-0", UART_PAGE, &[Console::Debug])
-    },
     memory(
+        DEFAULTS,
         "console-memory-of-nothing",
         MEMORY.unmapped,
         &[Console::Debug],
     ),
     // The I/O APIC, which is never ready: no kernel's kexec map has device memory.
     memory(
+        DEFAULTS,
         "console-memory-of-another-device",
         0xfec0_0000,
         &[Console::Debug],
     ),
-    memory("console-memory-at-no-address", 1 << 63, &[Console::Debug]),
     // Nothing there: every read is 0xFF, which looks ready, and all is written.
     told(
         "console-port-stuck-at-ff",
@@ -176,16 +135,9 @@ pub(super) const CASES: &[Case] = &[
         )
     },
     Case {
-        name: "verbose",
-        every_state: true,
-        config: Some(VERBOSE),
-        says: include_str!("../../../../golden/verbose.txt"),
-        ..INTACT
-    },
-    Case {
         name: "verbose-nmi",
         every_state: true,
-        config: Some(VERBOSE),
+        config: Some(Here::VERBOSE),
         acts: &[(When::Hashing, Act::Nmi)],
         says: "purgatory: verifying\n\
                purgatory: verified {bytes} bytes with {backend} in {time} ms, {rate} MB/s, entering {entry}\n\
@@ -193,22 +145,12 @@ pub(super) const CASES: &[Case] = &[
         ..INTACT
     },
     Case {
-        name: "verbose-refusal",
-        every_state: true,
-        config: Some(VERBOSE),
-        says: concat!(
-            "purgatory: verifying\n",
-            include_str!("../../../../golden/mismatch.txt")
-        ),
-        ..MISMATCH
-    },
-    Case {
         name: "verbose-refusal-on-screen",
         every_state: true,
         devices: &["-vga", "std"],
         config: Some(Config {
             consoles: &[Console::Screen],
-            ..VERBOSE
+            ..Here::VERBOSE
         }),
         heard: Some(&[Console::Screen]),
         says: concat!(
@@ -221,7 +163,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "verbose-without-timer",
         machine: "microvm,pit=off,pic=off,rtc=off",
-        config: Some(VERBOSE),
+        config: Some(Here::VERBOSE),
         says: "purgatory: verifying\n\
                purgatory: verified {bytes} bytes with {backend} in {cycles} cycles, entering {entry}\n",
         ..INTACT
@@ -233,7 +175,7 @@ pub(super) const CASES: &[Case] = &[
         cpu: "qemu64",
         devices: &["-icount", "shift=2,sleep=off"],
         regions: Regions::Large(32),
-        config: Some(VERBOSE),
+        config: Some(Here::VERBOSE),
         says: include_str!("../../../../golden/verbose-long.txt"),
         seconds: 120,
         ..INTACT

@@ -3,10 +3,9 @@
 //! machine or a broken loader leads to.
 
 use super::MACHINE_CHECKS;
-use crate::{
-    arch::x86_64::DEFAULTS,
-    cases::{Act, Case, Config, Damage, Expect, INTACT, PORTABLE, Verdict, When},
-};
+use crate::arch::x86_64::DEFAULTS;
+use crate::cases::rows::raised;
+use crate::cases::{Act, Case, Damage, INTACT, When};
 
 /// The report on one, and how the machine ends.
 macro_rules! report {
@@ -21,27 +20,11 @@ macro_rules! report {
     };
 }
 
-const fn raised(name: &'static str, acts: &'static [(When, Act)], says: &'static str) -> Case {
-    Case {
-        name,
-        every_state: true,
-        acts,
-        says,
-        // While an accelerated backend hashes, they are the backend's fault.
-        config: Some(Config {
-            on_exception: None,
-            backend: PORTABLE,
-            ..DEFAULTS
-        }),
-        expect: Expect::Refuses(Verdict::Exception),
-        ..INTACT
-    }
-}
+/// What is reported of an instruction that there is not.
+pub(super) const UNDEFINED: &str = report!("6 #UD, error 0x0, at purgatory_start+{verify+0}");
 
 /// xor edx, edx; xor ecx, ecx; div ecx
-const DIVIDE: Act = Act::Run(b"\x31\xd2\x31\xc9\xf7\xf1");
-/// ud2
-pub(super) const UD2: Act = Act::Run(b"\x0f\x0b");
+pub(super) const DIVIDE: Act = Act::Run(b"\x31\xd2\x31\xc9\xf7\xf1");
 /// mov eax, 0x50; mov ds, eax: a selector beyond our GDT
 const SELECTOR: Act = Act::Run(b"\xb8\x50\x00\x00\x00\x8e\xd8");
 /// mov rax, 0x7123456780; mov byte ptr [rax], 1
@@ -57,29 +40,6 @@ const CHECK_WITHOUT_STACK: Act = Act::Run(b"\x48\xbc\x80\x67\x45\x23\x71\x00\x00
 /// Valid, uncorrected, enabled; in progress, and the rip is known.
 const MACHINE_CHECK: Act = Act::Monitor("mce 0 0 0xb200000000000000 5 0 0");
 
-pub(super) const UNDEFINED: Case = raised(
-    "exception-undefined",
-    &[(When::Hashing, UD2)],
-    report!("6 #UD, error 0x0, at purgatory_start+{verify+0}"),
-);
-
-pub(super) const IN_THE_HANDLER: Case = raised(
-    "exception-in-the-handler",
-    &[(When::Hashing, DIVIDE), (When::Opening, UD2)],
-    report!("6 #UD, error 0x0, at purgatory_start+{verify+0}"),
-);
-
-/// Nothing is left but to do what was asked for.
-pub(super) const IN_THE_HANDLER_OF_THE_HANDLER: Case = raised(
-    "exception-in-the-handler-of-the-handler",
-    &[
-        (When::Hashing, DIVIDE),
-        (When::Opening, UD2),
-        (When::Opening, UD2),
-    ],
-    "",
-);
-
 /// `int` with each of these vectors: what comes through its gate is what the CPU
 /// sends, but for the error code, which `int` never pushes.
 macro_rules! interrupts {
@@ -87,6 +47,7 @@ macro_rules! interrupts {
         &[$(Case {
             every_state: false,
             ..raised(
+                DEFAULTS,
                 concat!("exception-by-int-", $vector),
                 &[(When::Hashing, Act::Run(&[0xcd, $vector]))],
                 report!($vector, " #", $mnemonic, $says),
@@ -113,22 +74,25 @@ pub(super) const INTERRUPTS_WITHOUT_ERROR: &[Case] = interrupts![
 /// All others.
 pub(super) const CASES: &[Case] = &[
     raised(
+        DEFAULTS,
         "exception-divide",
         &[(When::Hashing, DIVIDE)],
         report!("0 #DE, error 0x0, at purgatory_start+{verify+4}"),
     ),
-    UNDEFINED,
     raised(
+        DEFAULTS,
         "exception-protection",
         &[(When::Hashing, SELECTOR)],
         report!("13 #GP, error 0x50, at purgatory_start+{verify+5}"),
     ),
     raised(
+        DEFAULTS,
         "exception-page-written",
         &[(When::Hashing, WRITE)],
         report!("14 #PF, error 0x2, at purgatory_start+{verify+10}, address 0x7123456780"),
     ),
     raised(
+        DEFAULTS,
         "exception-jump-out-of-the-blob",
         &[(When::Hashing, JUMP)],
         report!("14 #PF, error 0x10, at 0x7123456780, address 0x7123456780"),
@@ -137,6 +101,7 @@ pub(super) const CASES: &[Case] = &[
         name: "exception-region-that-is-not-mapped",
         damage: Damage::Unmapped,
         ..raised(
+            DEFAULTS,
             "",
             &[],
             concat!(
@@ -149,11 +114,13 @@ pub(super) const CASES: &[Case] = &[
         )
     },
     raised(
+        DEFAULTS,
         "exception-double-fault-by-bad-stack",
         &[(When::Hashing, STACK)],
         include_str!("../../../../golden/double-fault.txt"),
     ),
     raised(
+        DEFAULTS,
         "exception-double-fault-survives-nmi",
         &[
             (When::Hashing, STACK),
@@ -165,18 +132,18 @@ pub(super) const CASES: &[Case] = &[
     Case {
         flags: MACHINE_CHECKS,
         ..raised(
+            DEFAULTS,
             "exception-machine-check",
             &[(When::Hashing, MACHINE_CHECK)],
             report!("18 #MC, error 0x0, at purgatory_start+{offset}"),
         )
     },
     raised(
+        DEFAULTS,
         "exception-machine-check-on-a-bad-stack",
         &[(When::Hashing, CHECK_WITHOUT_STACK)],
         report!("18 #MC, error 0x0, at purgatory_start+{verify+12}"),
     ),
-    IN_THE_HANDLER,
-    IN_THE_HANDLER_OF_THE_HANDLER,
     Case {
         name: "nmi-is-counted-and-the-boot-goes-on",
         every_state: true,

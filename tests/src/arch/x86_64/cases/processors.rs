@@ -3,18 +3,8 @@
 //! they address memory.
 
 use super::{FIVE_LEVELS, MACHINE_CHECKS};
+use crate::cases::rows::on;
 use crate::cases::{Case, INTACT, Place};
-
-/// A processor, dirty vector registers, and the backend that it is good for.
-const fn on(name: &'static str, cpu: &'static str, backend: &'static str) -> Case {
-    Case {
-        name,
-        cpu,
-        backend,
-        dirty: true,
-        ..INTACT
-    }
-}
 
 /// All of them.
 pub(super) const CASES: &[Case] = &[

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Linear frame buffers: true ones, and descriptions that lie.
 
-use super::exceptions::UNDEFINED;
+use super::{Here, exceptions::UNDEFINED};
 use crate::{
     arch::x86_64::{DEFAULTS, FIVE_LEVELS, MEMORY},
-    cases::{Case, Config, Console, Damage, Expect, INTACT, MISMATCH, ScreenInfo, Verdict},
+    cases::{
+        Case, Config, Console, Damage, Expect, INTACT, MISMATCH, ScreenInfo, Verdict, When,
+        own::Own, rows::raised,
+    },
     plan::Range,
 };
 
@@ -92,9 +95,13 @@ pub(super) const CASES: &[Case] = &[
         ..MISMATCH
     },
     Case {
-        name: "framebuffer-shows-an-exception",
         screen: Some(SCREEN),
-        ..UNDEFINED
+        ..raised(
+            DEFAULTS,
+            "framebuffer-shows-an-exception",
+            &[(When::Hashing, Here::UNDEFINED)],
+            UNDEFINED,
+        )
     },
     Case {
         name: "quiet-beside-screen-and-zone",

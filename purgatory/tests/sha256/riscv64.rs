@@ -1,59 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The assembly backends against the `sha2` crate: what no message can show.
-//!
-//! They are called directly, as the blob calls them; NIST's vectors run through
-//! them in vectors.rs. A backend that this CPU cannot run is skipped, and says so.
-#![cfg(target_arch = "riscv64")]
+//! Zknh and Zvknh: what they leave in registers.
 
-use std::{
-    arch::naked_asm,
-    fs,
-    io::{Write, stderr},
-};
+use std::arch::naked_asm;
+use std::fs;
+use std::io::{Write, stderr};
 
-use memmap2::MmapOptions;
-use proptest::{collection::vec, prelude::*};
 use purgatory::arch::riscv64::sha256::{sha256_compress_zknh, sha256_compress_zvknh};
-use sha2::block_api::compress256;
 
-type State = [u32; 8];
-type Block = [u8; 64];
-type Compress = unsafe extern "C" fn(*mut State, *const Block, usize);
+use super::{Backend, Block, INITIAL, State, backends};
 
+pub(super) type Compress = unsafe extern "C" fn(*mut State, *const Block, usize);
+
+/// What a call takes.
 #[derive(Clone, Copy)]
-struct Backend {
-    name: &'static str,
-    /// The extensions that it needs, or others.
-    needs: [&'static [&'static str]; 2],
-    compress: Compress,
-    /// How many vector registers it uses, from 0 on.
-    used: usize,
+pub(super) struct Takes {
+    /// How many vector registers, from 0 on.
+    vectors: usize,
 }
 
-const BACKENDS: [Backend; 2] = [
+pub(super) const BACKENDS: [Backend; 2] = [
     Backend {
         name: "Zknh",
-        needs: [&["zknh"]; 2],
+        runs_here: || has("zknh"),
         compress: sha256_compress_zknh,
-        used: 0,
+        takes: Takes { vectors: 0 },
     },
     Backend {
         name: "Zvknh",
-        needs: [&["zvknha", "zvkb"], &["zvknhb", "zvkb"]],
+        runs_here: || has("zvkb") && (has("zvknha") || has("zvknhb")),
         compress: sha256_compress_zvknh,
-        used: 11,
+        takes: Takes { vectors: 11 },
     },
-];
-
-const INITIAL: State = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
 ];
 
 /// Tells whether this CPU has an extension, by what the kernel says of it: `std` cannot
@@ -62,81 +39,6 @@ fn has(name: &str) -> bool {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let isa = cpus.lines().find(|line| line.starts_with("isa"));
     isa.is_some_and(|isa| isa.split('_').any(|extension| extension == name))
-}
-
-/// Returns the backends that this CPU runs. Past the test harness, which would
-/// swallow the message of a test that passes.
-fn backends(test: &str) -> impl Iterator<Item = Backend> {
-    BACKENDS.into_iter().filter(move |backend| {
-        let mut ways = backend.needs.iter();
-        let runs = ways.any(|way| way.iter().all(|name| has(name)));
-        if !runs {
-            let name = backend.name;
-            _ = writeln!(stderr(), "{test}: skipped for {name}: this CPU lacks it");
-        }
-        runs
-    })
-}
-
-impl Backend {
-    fn compress(self, state: &mut State, blocks: &[Block]) {
-        // SAFETY: 1. both come from references, the count from the same slice;
-        // 2. `backends` hands out only what the CPU has.
-        unsafe { (self.compress)(state, blocks.as_ptr(), blocks.len()) };
-    }
-}
-
-proptest! {
-    #[test]
-    fn agrees_with_sha2_on_any_state_alignment_and_split(
-        start in any::<State>(),
-        place in 0..4usize,
-        bytes in vec(any::<u8>(), 0..64 * 40),
-        skip in 0..64usize,
-        calls in vec(0..6usize, 0..12),
-    ) {
-        let (blocks, _) = bytes.get(skip..).unwrap_or_default().as_chunks();
-        let mut expected = start;
-        compress256(&mut expected, blocks);
-        for backend in backends("any state, alignment and split") {
-            let mut memory = [[0xa5a5_a5a5; 4]; 6].concat();
-            let mut untouched = memory.clone();
-            let state = 8 + place..16 + place;
-            untouched[state.clone()].copy_from_slice(&expected);
-            memory[state.clone()].copy_from_slice(&start);
-            let before = bytes.clone();
-
-            let mut rest = blocks;
-            for count in calls.iter().copied().chain([blocks.len()]) {
-                let (now, later) = rest.split_at(count.min(rest.len()));
-                let state = memory[state.clone()].as_mut_array().expect("eight words");
-                backend.compress(state, now);
-                rest = later;
-            }
-            prop_assert_eq!(&memory, &untouched, "{} and the memory around its state", backend.name);
-            prop_assert_eq!(&bytes, &before, "{} and its input", backend.name);
-        }
-    }
-}
-
-#[test]
-fn reads_nothing_past_the_last_block() {
-    const PAGE: usize = 4096;
-    let file = tempfile::tempfile().expect("a file");
-    file.set_len(PAGE as u64).expect("one page");
-    // The second page lies past the file's end: to touch it is SIGBUS (mmap(2)).
-    let page = MmapOptions::new()
-        .len(2 * PAGE)
-        .map_raw_read_only(&file)
-        .expect("a mapping");
-    // SAFETY: the first page is the file's, and lives as long as `page`.
-    let page = unsafe { std::slice::from_raw_parts(page.as_ptr(), PAGE) };
-    for backend in backends("last block") {
-        for count in 1..=4 {
-            let (blocks, _) = page[PAGE - 64 * count..].as_chunks();
-            backend.compress(&mut INITIAL.clone(), blocks);
-        }
-    }
 }
 
 /// Room for a vector register of the largest CPU that anybody emulates.
@@ -185,7 +87,7 @@ fn keeps_registers_and_leaves_no_vector_state() {
             let width = vector_bytes();
             assert!(width <= WIDEST);
             for (number, bytes) in found.vector.chunks(width).take(32).enumerate() {
-                if number < backend.used {
+                if number < backend.takes.vectors {
                     // What lies above is never in use.
                     assert_eq!(bytes[..16], [0; 16], "{name}: v{number}");
                 } else {
