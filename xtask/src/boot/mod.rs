@@ -137,7 +137,7 @@ pub(crate) static DEEPEST: AtomicU64 = AtomicU64::new(0);
 /// that were pushed on zeros leave no trace in the others.
 fn depth(ram: &Ram, top: u64, paint: u8) -> Result<u64> {
     /// In linker/purgatory.ld: the stack with nothing below it, and a canary between.
-    const STACK: usize = 8192;
+    const STACK: usize = 12288;
     const CANARY: std::ops::Range<usize> = 512..520;
     let stack: [u8; STACK] = ram.read(top - STACK as u64)?;
     let used = |(at, byte): (usize, &u8)| !CANARY.contains(&at) && *byte != paint;

@@ -57,7 +57,8 @@ struct Summary {
 struct Walk<'a> {
     bytes: &'a [u8],
     code: HashMap<u64, Instruction>,
-    /// How often functions call themselves; 0 is one that is taken to do nothing.
+    /// How often functions call themselves; 0 is one that is not entered, and does not
+    /// return.
     bounds: Vec<(u64, usize)>,
     known: HashMap<Key, Summary>,
     info: InstructionInfoFactory,
@@ -88,11 +89,13 @@ impl Walk<'_> {
     fn function(&mut self, entry: u64, state: State) -> Result<Summary, String> {
         let again = self.calls.iter().filter(|call| **call == entry).count();
         let bound = self.bounds.iter().find(|(function, _)| *function == entry);
-        if bound.is_some_and(|(_, bound)| again >= *bound) {
+        if let Some((_, bound)) = bound
+            && again >= *bound
+        {
             return Ok(Summary {
                 lowest: 0,
                 path: Vec::new(),
-                returns: true,
+                returns: *bound > 0,
             });
         }
         let key = key(entry, &state);
@@ -190,6 +193,16 @@ impl Walk<'_> {
                         after.rsp = *rsp;
                         left.push((*target, after));
                     }
+                }
+                FlowControl::Return if one.mnemonic() == Mnemonic::Retf => {
+                    let Some(Value::Own(target)) = state.slots.get(&state.rsp) else {
+                        return Err(unknown());
+                    };
+                    after.rsp = state.rsp + 16;
+                    left.push((*target, after));
+                }
+                FlowControl::Return if state.rsp != start => {
+                    return Err(format!("{at:#x} returns from another depth"));
                 }
                 FlowControl::Return => returns = true,
                 _ => {}

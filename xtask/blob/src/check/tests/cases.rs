@@ -352,6 +352,13 @@ pub(super) const CASES: &[Case] = cases! {
     "a call through a register that is known":
         executes("lea x86_exception_stubs(%rip), %rbx\n push %rbx\n pop %rax\n call *%rax")
         => [], "344 of 4096 bytes: the trip 1 x 8,";
+    "what is behind a far return":
+        executes("push $16\n lea 1f(%rip), %rax\n push %rax\n lretq\n1: sub $0x2000, %rsp\n jmp .")
+        => [STACK], "8528 of 4096 bytes: the trip 1 x 8192,";
+    "a far return to who knows where": executes("push $16\n push %rax\n lretq")
+        => [STACK], "goes where no register is known to lead";
+    "a return from another depth": executes("push %rax\n ret")
+        => [STACK], "returns from another depth";
     "a stack pointer out of nowhere": executes("and $-64, %rsp")
         => [STACK], "sets the stack pointer to who knows what";
     "no purgatory_verify": green("purgatory_start, purgatory_verify", "purgatory_start")
