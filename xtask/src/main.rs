@@ -43,7 +43,7 @@ struct Cli {
 
 /// Says what a purgatory is, what it is told, and what it left behind.
 #[derive(Parser)]
-#[command(name = "purgatory-tools", version)]
+#[command(name = "purgatory-tools", bin_name = "purgatory-tools", version)]
 struct Tools {
     #[command(subcommand)]
     tool: command::Tool,
@@ -67,4 +67,23 @@ fn main() -> ExitCode {
         }),
         Choice::Core(only) => cli.command.run_core(only),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tools_are_told_of_no_sources() {
+        let mut tools = Tools::command();
+        tools.build();
+        assert!(tools.get_subcommands().count() > 5);
+        for tool in tools.get_subcommands_mut() {
+            let help = tool.render_long_help().to_string();
+            assert!(help.contains("Usage: purgatory-tools "), "{help}");
+            assert!(!help.contains("cargo"), "{help}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was loaded, region by region: `segments.json` in the folder of a run.
 //!
-//! Whoever plays or watches the loader writes it; `cargo xtask explain` names a
-//! damaged region by it. It holds digests, not the bytes.
+//! Whoever plays or watches the loader writes it; `explain` names a damaged region by it.
+//! It holds digests, not the bytes.
 
 use base16ct::lower::encode_string;
 use serde::{Deserialize, Serialize};

@@ -21,11 +21,11 @@ pub(crate) struct Options {
     /// you read on a screen
     log: PathBuf,
     /// What was loaded [default: segments.json in the log's folder, where runs
-    /// of `cargo xtask boot`, `test` and `linux` leave it]
+    /// of `boot`, `test` and `linux` leave it]
     #[arg(long, value_name = "FILE")]
     segments: Option<PathBuf>,
     /// The linked program, for the names of functions [default: the one that
-    /// `cargo xtask build` writes]
+    /// `build` writes]
     #[arg(long, value_name = "FILE")]
     elf: Option<PathBuf>,
 }
@@ -37,14 +37,14 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     if log.starts_with(&object::elf::ELFMAG) {
         // The blob's own texts are in there, and would pass for reports.
         let what =
-            "is a program or a dump, not a log: `cargo xtask status --memory-dump` reads dumps";
+            "is a program or a dump, not a log: `status --memory-dump` reads dumps";
         return Err(usage(format!("{name} {what}")));
     }
     let reports = report::parse(&String::from_utf8_lossy(&log));
     ensure!(
         !reports.is_empty(),
         "{name} holds no report of a purgatory: `purgatory: refused: …`, `purgatory: exception …` or `purgatory: verified …`; \
-         `cargo xtask status` finds its record in the machine's memory"
+         `status` finds its record in the machine's memory"
     );
     let manifest = match given_or(options.segments.as_deref(), || {
         options.log.with_file_name(manifest::FILE_NAME)

@@ -29,8 +29,8 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The sums of everything beside or below them.
 const SUMS: &str = "SHA256SUMS";
 
-/// Who is told to whom a package belongs.
-const MAINTAINER: &str = "The purgatory authors <purgatory@example.org>";
+/// Whose a package is. They have no address: Debian's dpkg asks for none.
+const MAINTAINER: &str = "The purgatory authors";
 
 /// The time of the release's files, in seconds: what was given, or the last commit's.
 pub(crate) fn epoch() -> Result<u64> {

@@ -86,7 +86,7 @@ pub(super) const LOADER: &[Promise] = promises! {
         mend "keep only the stack in NOBITS sections, or clear them before use";
     "11" "every instruction in its place": instructions::in_their_places;
         why "ports and CPUID trap in confidential guests, vector state is the next kernel's";
-        mend "remove it, or name the function in its architecture's instructions.rs, in xtask/blob/src/arch";
+        mend "remove it, or name the function in instructions.rs of its architecture";
     "16" "loads the registers in the kernel's order": registers::order;
         why "kexec-tools' table has this name and size, too, and another order: no loader can tell";
         mend "read it as rax rcx rdx rbx rsp rbp rsi rdi r8 to r15 rip";
@@ -175,7 +175,7 @@ pub(super) const OWN: &[Promise] = promises! {
         mend "keep them in linker/purgatory.ld, with type and size, the status behind the stack";
     "own" "sums up to its checksum": own::checksum;
         why "the entry code refuses to go on with another sum";
-        mend "make the file by `cargo xtask build`; if it was, it is damaged: copy it again";
+        mend "copy the file again: it is damaged, or no build of this project made it";
     "own" "fits the slot of the stock blob": own::slot;
         why "then it can be written over the stock one in a built kernel image";
         mend "see what grew: nm --size-sort on the linked ELF";

@@ -98,7 +98,7 @@ fn refused(
         writeln!(
             text,
             "  The purgatory's own bytes are not those that were built: whether the image is intact is not known.\n  \
-             `cargo xtask check` tells whether the file is; if it is, the memory was overwritten. {WRITTEN}"
+             `check` tells whether the file is; if it is, the memory was overwritten. {WRITTEN}"
         )
     } else if reason.contains("stack") {
         writeln!(
