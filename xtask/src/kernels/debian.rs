@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use blob::load::{Loaded, Series};
 
 use super::corrupt::{Target, Victim, load_address};
-use super::scenario::{CONSOLE, CRASH_KERNEL, SPOKEN};
+use super::scenario::{CONSOLE, CRASH_KERNEL, SPOKEN, Way};
 use super::table::{KERNELS, Packaged, USUAL};
 use crate::host::options::Setup;
 use crate::host::paths::target_directory;
@@ -315,6 +315,7 @@ fn purge(stranger: &mut Stranger<'_>) -> Result<()> {
     session.sh("! grep purgatory /etc/default/kdump-tools")?;
     session.sh("kexec -s -l /vmlinuz --initrd=/initrd.img --reuse-cmdline")?;
     session.run.send(CONSOLE, "systemctl kexec\n")?;
+    session.run.wait_for(CONSOLE, Way::Normal.last_line())?;
     session.run.wait_for(CONSOLE, PROMPT)?;
     let text = session.run.text(CONSOLE)?;
     ensure!(!text.contains(SPOKEN), "ours is still there");

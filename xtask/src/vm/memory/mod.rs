@@ -168,6 +168,10 @@ fn core(file: &File, length: u64) -> Result<Vec<(Range<u64>, u64)>> {
             continue;
         }
         let start = segment.p_paddr(endian);
+        if start == u64::MAX {
+            // `/proc/kcore` of what has only a virtual address.
+            continue;
+        }
         let end = start.checked_add(size).context("a segment wraps")?;
         ensure!(
             offset.checked_add(size).is_some_and(|end| end <= length),

@@ -17,24 +17,26 @@ fn record() -> Record {
     record
 }
 
-/// A core whose note holds a record, too, and whose virtual addresses are others.
+/// A core whose note holds a record, too, and so does memory that has but a virtual address.
 #[test]
 fn reads_the_physical_memory_of_a_core_only() -> Result<()> {
-    let mut core = vec![0; 64 + 2 * 56];
+    let mut core = vec![0; 64 + 3 * 56];
     let mut put =
         |place: usize, bytes: &[u8]| core[place..place + bytes.len()].copy_from_slice(bytes);
     put(0, b"\x7fELF\x02\x01\x01");
     // Type, machine, version; then program headers: where, how large, how many.
     put(16, &[4, 0, 62, 0, 1]);
     put(32, &[64]);
-    put(52, &[64, 0, 56, 0, 2]);
-    let [note, load] = [64, 64 + 56];
-    for (header, kind, place, from) in [(note, 4, 0x1000_u64, 0), (load, 1, 0x2000, SIZE as u64)] {
-        let words = [176 + from, 0x5000, place, SIZE as u64];
+    put(52, &[64, 0, 56, 0, 3]);
+    let size = SIZE as u64;
+    let segments = [(4, 0x1000, 0), (1, u64::MAX, size), (1, 0x2000, 2 * size)];
+    for (index, (kind, place, from)) in segments.into_iter().enumerate() {
+        let header = 64 + 56 * index;
+        let words = [64 + 3 * 56 + from, 0x5000, place, size];
         put(header, &[kind]);
         put(header + 8, words.map(u64::to_le_bytes).as_flattened());
     }
-    core.extend([record(); 2].as_flattened());
+    core.extend([record(); 3].as_flattened());
     let mut file = NamedTempFile::new()?;
     file.write_all(&core)?;
     let found = records(&mut Dump::open(file.path())?)?;
