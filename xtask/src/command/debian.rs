@@ -22,6 +22,7 @@ pub(crate) struct Options {
 
 /// Runs `cargo xtask debian`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    machine::require_module(setup.arch)?;
     let needs = machine::needs(setup.arch).into_iter();
     setup.require(needs.chain(FREESTANDING).chain([&STRANGER]))?;
     let folder = match &options.release {

@@ -56,6 +56,9 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
             "--through module builds with Debian's headers, by --kernel",
         ));
     }
+    if options.through == Through::Module {
+        machine::require_module(setup.arch)?;
+    }
     // Before the minutes that it takes to have something to write.
     let json = options
         .json

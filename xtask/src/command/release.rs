@@ -12,7 +12,7 @@ use crate::host::needs::FREESTANDING;
 use crate::host::options::Setup;
 use crate::host::paths::target_directory;
 use crate::host::progress;
-use crate::release;
+use crate::{machine, release};
 
 /// Options of `cargo xtask release`.
 #[derive(clap::Args)]
@@ -31,6 +31,7 @@ pub(crate) struct VerifyOptions {
 
 /// Runs `cargo xtask release`.
 pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
+    machine::require_module(setup.arch)?;
     setup.require(FREESTANDING)?;
     let epoch = release::epoch()?;
     let out = options.out.clone();

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::host::failure::usage;
 use crate::host::output;
@@ -35,8 +35,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && options.revert => String::new(),
         Err(error) => {
-            let what = "is kdump-tools installed? Other loaders need no setup";
-            return Err(usage(format!("cannot read {name}: {error}; {what}")));
+            let what = match error.kind() {
+                ErrorKind::NotFound => "; is kdump-tools installed? Other loaders need no setup",
+                _ => "",
+            };
+            return Err(usage(format!("cannot read {name}: {error}{what}")));
         }
     };
     let new = match (options.revert, text.contains(LINES)) {
@@ -47,9 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             return Ok(());
         }
     };
-    if let Err(error) = output::replace(&options.file, new.as_bytes()) {
-        bail!("{error:#}; it takes root");
-    }
+    output::replace(&options.file, new.as_bytes())?;
     println!("{name} is changed; `kdump-config reload` loads the crash kernel so");
     Ok(())
 }
@@ -91,5 +92,18 @@ mod tests {
         .to_string();
         assert!(error.contains("is kdump-tools installed?"), "{error}");
         Ok(())
+    }
+
+    #[test]
+    fn says_why_it_cannot_write() {
+        // Where not even root writes.
+        let file = PathBuf::from("/proc/version");
+        let error = run(&Options {
+            revert: false,
+            file,
+        });
+        let error = format!("{:#}", error.unwrap_err());
+        let says = "cannot write /proc/version, which stays as it is: ";
+        assert!(error.starts_with(says), "{error}");
     }
 }

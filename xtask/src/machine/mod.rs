@@ -15,6 +15,7 @@ use purgatory_tests::arch::MemoryMap;
 use purgatory_tests::cases::{Case, Config, Reset};
 use purgatory_tests::plan;
 
+use crate::host::failure::usage;
 use crate::host::needs::Need;
 use crate::host::options::Setup;
 
@@ -53,6 +54,8 @@ pub(crate) struct Machine {
     pub(crate) linux: &'static [&'static str],
     /// Whether that has a second processor, on which it crashes, too.
     pub(crate) crashes_elsewhere: bool,
+    /// Whether `purgatory/module` is for its kernels.
+    pub(crate) has_module: bool,
     /// What makes a real kernel speak as early as it can.
     pub(crate) early: &'static str,
     /// Where RAM of so many bytes lies.
@@ -132,6 +135,14 @@ pub(crate) const fn of(arch: Arch) -> &'static Machine {
     match arch {
         Arch::X86_64 => &x86_64::MACHINE,
         Arch::Riscv64 => &riscv64::MACHINE,
+    }
+}
+
+/// Refuses an architecture whose kernels take no module.
+pub(crate) fn require_module(arch: Arch) -> Result<()> {
+    match of(arch).has_module {
+        true => Ok(()),
+        false => Err(usage(format!("there is no kernel module for {arch}"))),
     }
 }
 

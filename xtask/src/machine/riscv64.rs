@@ -52,6 +52,7 @@ pub(super) static MACHINE: Machine = Machine {
     boots_linux: false,
     linux: &["-machine", "virt", "-cpu", "max", "-m", "1G", "-smp", "2"],
     crashes_elsewhere: true,
+    has_module: false,
     early: "earlycon=sbi",
     ram: |size| {
         vec![plan::Range {

@@ -46,6 +46,7 @@ pub(super) static MACHINE: Machine = Machine {
     boots_linux: true,
     linux: &["-machine", "q35", "-cpu", "max", "-m", "1G"],
     crashes_elsewhere: false,
+    has_module: true,
     early: "earlyprintk=ttyS0",
     ram,
     firmware: MIB,
