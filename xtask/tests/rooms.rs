@@ -67,7 +67,14 @@ fn nothing_is_where_it_does_not_belong() {
         (
             "xtask/blob/src",
             &["tests", "tests.rs", "fixture.rs", "fuzz.rs", "model.rs"],
-            &["std::process", "std::fs", "std::net", "std::env", "clap", "cargo xtask"],
+            &[
+                "std::process",
+                "std::fs",
+                "std::net",
+                "std::env",
+                "clap",
+                "cargo xtask",
+            ],
         ),
         // In two pieces, so that this file has none of them.
         (

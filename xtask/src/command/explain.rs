@@ -36,8 +36,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let log = read(&options.log)?;
     if log.starts_with(&object::elf::ELFMAG) {
         // The blob's own texts are in there, and would pass for reports.
-        let what =
-            "is a program or a dump, not a log: `status --memory-dump` reads dumps";
+        let what = "is a program or a dump, not a log: `status --memory-dump` reads dumps";
         return Err(usage(format!("{name} {what}")));
     }
     let reports = report::parse(&String::from_utf8_lossy(&log));
