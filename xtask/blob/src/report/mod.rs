@@ -46,7 +46,7 @@ pub fn explain(
         Event::Begun => writeln!(
             text,
             "The purgatory was entered and began to verify; nobody heard how that ended. Where it goes on\n\
-             speaking when all is well, the machine was reset or died meanwhile: `cargo xtask status`."
+             speaking when all is well, the machine was reset or died meanwhile: `status` tells."
         ),
     };
     let written = written.and_then(|()| doubted(&mut text, report));
