@@ -12,6 +12,9 @@ mod command;
 #[cfg(test)]
 use blob::wrap;
 #[cfg(test)]
+#[path = "../blob/src/feed.rs"]
+mod feed;
+#[cfg(test)]
 #[expect(dead_code, reason = "the library's own tests take more of it")]
 #[path = "../blob/src/fixture.rs"]
 mod fixture;

@@ -5,7 +5,8 @@ use std::fs;
 
 use crate::arch::Arch;
 use crate::check::{ADDRESSES, judge};
-use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile, fuzz};
+use crate::feed::fuzz;
+use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
 use crate::load::{File, Loaded, Segment, Series, fill_digest};
 use crate::report::{explain, parse};
 use crate::status::{SIZE, Words};

@@ -8,6 +8,8 @@ pub mod arch;
 pub mod check;
 pub mod config;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod fuzz;

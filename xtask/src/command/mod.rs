@@ -11,6 +11,7 @@ mod check;
 mod configure;
 mod debian;
 mod explain;
+mod fuzz;
 mod integrate;
 mod lint;
 mod linux;
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Release(release::Options),
     /// Build a release again, elsewhere, and compare
     VerifyRelease(release::VerifyOptions),
+    /// Feed damage to every reader, each for an hour
+    Fuzz(fuzz::Options),
     /// Check formatting and lints, on the host and on the freestanding target
     Lint,
     /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
@@ -134,6 +137,7 @@ impl Command {
             Self::Debian(options) => debian::run(options, setup),
             Self::Release(options) => release::run(options, setup),
             Self::VerifyRelease(options) => release::verify(options, setup),
+            Self::Fuzz(options) => fuzz::run(options, setup),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options, setup),
             Self::Status(options) => status::run(options, setup),

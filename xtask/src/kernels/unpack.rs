@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_damage_makes_it_panic() {
-        crate::fixture::fuzz(&images().unwrap().1, |bytes| {
+        crate::feed::fuzz(&images().unwrap().1, |bytes| {
             let _ = version(bytes);
             let _ = unpack(bytes);
         });

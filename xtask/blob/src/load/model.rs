@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::process::Command;
 
 use super::{Loaded, Series};
-use crate::fixture::{FOREIGN, GREEN, SEED, STOCK_FLAGS, assemble, compile, random};
+use crate::feed::{SEED, random};
+use crate::fixture::{FOREIGN, GREEN, STOCK_FLAGS, assemble, compile};
 
 /// Blobs with damage, and how much there is.
 const CASES: u64 = 6_000;
