@@ -54,6 +54,9 @@ stack_end:
 purgatory_status:
         .skip   160
         .size   purgatory_status, 160
+fault_stack_start:
+        .skip   512
+fault_stack_end = .
 ";
 
 /// A purgatory in the manner of the stock ones: C, several loaded sections,

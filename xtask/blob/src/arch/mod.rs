@@ -23,6 +23,8 @@ pub(crate) type FindParts = fn(&Code<'_>) -> Result<Vec<Part>, String>;
 pub(crate) struct Part {
     pub(crate) what: &'static str,
     pub(crate) times: u64,
+    /// Whether it may begin on the stack of a double fault, too.
+    pub(crate) is_exception: bool,
     pub(crate) deepest: Deepest,
 }
 

@@ -170,6 +170,9 @@ pub(super) const OWN: &[Promise] = promises! {
     "own" "the stack is deep enough": stack::deep_enough;
         why "what does not fit overwrites what is below it, and the canary tells too late";
         mend "see `check --instructions` for the deepest path, and linker/purgatory.ld for the size";
+    "own" "the fault stack is deep enough": stack::deep_enough_for_faults;
+        why "what does not fit overwrites the descriptor tables and the record below it";
+        mend "see `check --instructions` for the deepest path, and linker/purgatory.ld for the size";
     "own" "exports its own symbols": own::symbols;
         why "configure, status and the speed test find them by name";
         mend "keep them in linker/purgatory.ld, with type and size, the status behind the stack";

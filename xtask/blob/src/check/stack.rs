@@ -29,6 +29,23 @@ fn needed(parts: &[Part]) -> u64 {
 }
 
 pub(super) fn deep_enough(subject: &Subject<'_>, finding: &mut Finding) {
+    let starts = ["stack_start", ".stack"];
+    judge(subject, finding, (&starts, "stack_end"), |_| true);
+}
+
+/// The trip is not on it: a double fault or a machine check begins there.
+pub(super) fn deep_enough_for_faults(subject: &Subject<'_>, finding: &mut Finding) {
+    let ends = (&["fault_stack_start"][..], "fault_stack_end");
+    judge(subject, finding, ends, |part| part.is_exception);
+}
+
+/// Compares the stack between two names with those parts that may lie on it.
+fn judge(
+    subject: &Subject<'_>,
+    finding: &mut Finding,
+    (starts, end): (&[&str], &str),
+    lies_there: fn(&Part) -> bool,
+) {
     let (Some(parts), true) = (subject.file.arch.stack_parts(), subject.is_ours()) else {
         return finding.inform();
     };
@@ -38,16 +55,17 @@ pub(super) fn deep_enough(subject: &Subject<'_>, finding: &mut Finding) {
         Err(Unnamed::Other(reason)) => return finding.doubtful(reason),
     };
     let name = |offset| code.place(offset).map_or("?", |(name, _)| name);
-    let parts = match parts(&code) {
+    let mut parts = match parts(&code) {
         Ok(parts) => parts,
         Err(reason) => return finding.broken(named(&reason, name)),
     };
+    parts.retain(lies_there);
     let elf = subject.linked.unwrap_or_default();
-    let Some(end) = address(elf, "stack_end") else {
-        return finding.skipped("the linked program has no stack_end");
+    let start = starts.iter().find_map(|start| address(elf, start));
+    let Some((start, end)) = start.zip(address(elf, end)) else {
+        return finding.skipped(format!("the linked program has no {}, {end}", starts[0]));
     };
-    let start = address(elf, "stack_start").or_else(|| address(elf, ".stack"));
-    let size = end.saturating_sub(start.unwrap_or(end));
+    let size = end.saturating_sub(start);
     let needed = needed(&parts);
     let list = parts.iter().map(|part| {
         let (what, times, bytes) = (part.what, part.times, part.deepest.bytes);

@@ -441,6 +441,7 @@ pub(in crate::arch) fn parts(code: &Code<'_>) -> Result<Vec<Part>, String> {
     let part = |what, times, frame, deepest: Deepest| Part {
         what,
         times,
+        is_exception: frame > 0,
         deepest: Deepest {
             bytes: frame + deepest.bytes,
             ..deepest

@@ -42,6 +42,7 @@ const OPERANDS: &str = "relocation places and symbols exist";
 const INSTRUCTIONS: &str = "every instruction in its place";
 const ORDER: &str = "loads the registers in the kernel's order";
 const STACK: &str = "the stack is deep enough";
+const FAULT_STACK: &str = "the fault stack is deep enough";
 const TOOL_ENTRY: &str = "e_entry reaches purgatory_start";
 const TOOL_ORDER: &str = "loads the registers in the tool's order";
 const TOOL_TYPES: &str = "relocation types are kexec's";
@@ -345,10 +346,12 @@ pub(super) const CASES: &[Case] = cases! {
         => ["the stack is where the code looks for it", STACK], "stack_end is at 0x40 of .stack (section";
     "a page and more on the stack": green("purgatory_verify:", "sub $0x1000, %rsp\npurgatory_verify:")
         => [STACK], "4432 of 4096 bytes: the trip 1 x 4096, reports on exceptions 2 x 48";
+    "no room for a report on a double fault": green(".skip   512", ".skip   320")
+        => [FAULT_STACK], "336 of 320 bytes: reports on exceptions 2 x 48";
     "recursion": executes("self: call self")
-        => [STACK], "purgatory_verify (0x7) calls itself, without a bound";
+        => [STACK, FAULT_STACK], "purgatory_verify (0x7) calls itself, without a bound";
     "a call through a register": executes("call *%rax")
-        => [STACK], "purgatory_verify (0x7) goes where no register is known to lead";
+        => [STACK, FAULT_STACK], "purgatory_verify (0x7) goes where no register is known to lead";
     "a call through a register that is known":
         executes("lea x86_exception_stubs(%rip), %rbx\n push %rbx\n pop %rax\n call *%rax")
         => [], "344 of 4096 bytes: the trip 1 x 8,";
@@ -360,7 +363,7 @@ pub(super) const CASES: &[Case] = cases! {
     "a return from another depth": executes("push %rax\n ret")
         => [STACK], "returns from another depth";
     "a stack pointer out of nowhere": executes("and $-64, %rsp")
-        => [STACK], "sets the stack pointer to who knows what";
+        => [STACK, FAULT_STACK], "sets the stack pointer to who knows what";
     "no purgatory_verify": green("purgatory_start, purgatory_verify", "purgatory_start")
         => ["exports its own symbols"], "purgatory_verify is STB_LOCAL";
     "a record beside the code":
