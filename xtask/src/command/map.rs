@@ -36,7 +36,11 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let linked = read_blob(path).context("the linked program: `cargo xtask build` makes it")?;
     let all = defined(&linked)?;
     if let Some(svg) = &options.svg {
-        draw(&all, svg).map_err(|error| anyhow!("cannot draw {}: {error}", svg.display()))?;
+        // Of the file beside it, whose code is the same.
+        let blob = fs::read(path.with_file_name("purgatory.ro")).unwrap_or_default();
+        let deepest = blob::check::stack(&blob, &linked).ok().flatten();
+        draw(&all, deepest, svg)
+            .map_err(|error| anyhow!("cannot draw {}: {error}", svg.display()))?;
         println!("{}", fs::canonicalize(svg)?.display());
     } else if let Some(asked) = &options.who {
         let one = who(&all, asked)?;
@@ -51,13 +55,18 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
 }
 
 /// Draws a row an owner: its symbols, over their offsets; whatever has no symbol is blank.
-fn draw(all: &[Defined], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+/// Of the stack, so many bytes are in use at its deepest.
+fn draw(
+    all: &[Defined],
+    deepest: Option<u64>,
+    path: &Path,
+) -> Result<(), Box<dyn std::error::Error>> {
     let place = |name: &str| {
         all.iter()
             .find(|one| one.name == name)
             .map(|one| one.address)
     };
-    let stack = place("stack_start").zip(place("stack_end"));
+    let stack = |start, end| place(start).zip(place(end));
     let mut rows: Vec<(String, Vec<(u64, u64)>)> = Vec::new();
     for one in all.iter().filter(|one| one.size > 0) {
         let range = (one.address, one.address + one.size);
@@ -66,12 +75,15 @@ fn draw(all: &[Defined], path: &Path) -> Result<(), Box<dyn std::error::Error>> 
             None => rows.push((one.owner.clone(), vec![range])),
         }
     }
-    rows.extend(stack.map(|range| ("the stack".to_owned(), vec![range])));
-    let end = all
-        .iter()
-        .map(|one| one.address + one.size)
-        .max()
-        .unwrap_or(1);
+    if let Some((start, end)) = stack("stack_start", "stack_end") {
+        rows.push(("the stack".to_owned(), vec![(start, end)]));
+        let used = deepest.map(|bytes| (end.saturating_sub(bytes), end));
+        rows.extend(used.map(|used| ("at most in use of it".to_owned(), vec![used])));
+    }
+    let faults = stack("fault_stack_start", "fault_stack_end");
+    rows.extend(faults.map(|range| ("the fault stack".to_owned(), vec![range])));
+    let ends = rows.iter().flat_map(|(_, ranges)| ranges);
+    let end = ends.map(|(_, end)| *end).max().unwrap_or(1);
     let root = SVGBackend::new(path, (1000, 60 + 40 * rows.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let names: Vec<_> = rows
