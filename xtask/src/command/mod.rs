@@ -16,6 +16,7 @@ mod integrate;
 mod lint;
 mod linux;
 mod map;
+mod mutants;
 mod probe;
 mod release;
 mod setup;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     VerifyRelease(release::VerifyOptions),
     /// Feed damage to every reader, each for an hour
     Fuzz(fuzz::Options),
+    /// Change the code a place at a time, and list what no test notices
+    Mutants(mutants::Options),
     /// Check formatting and lints, on the host and on the freestanding target
     Lint,
     /// Time the shipped bytes beside stock purgatories, OpenSSL and the CPU's limit
@@ -138,6 +141,7 @@ impl Command {
             Self::Release(options) => release::run(options, setup),
             Self::VerifyRelease(options) => release::verify(options, setup),
             Self::Fuzz(options) => fuzz::run(options, setup),
+            Self::Mutants(options) => mutants::run(options, setup),
             Self::Lint => lint::run(setup),
             Self::Explain(options) => explain::run(options, setup),
             Self::Status(options) => status::run(options, setup),
