@@ -5,7 +5,7 @@
 //! in memory on the stack, so that calls through them lead somewhere. What a called
 //! function writes through a pointer is not seen to change them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory};
 use iced_x86::{Mnemonic, OpAccess, OpKind, Register};
@@ -61,12 +61,20 @@ struct Walk<'a> {
     /// return.
     bounds: Vec<(u64, usize)>,
     known: HashMap<Key, Summary>,
+    /// Instructions that are on some path.
+    reached: BTreeSet<u64>,
     info: InstructionInfoFactory,
     calls: Vec<u64>,
 }
 
-/// Finds the deepest stack of what begins at `entry` of a blob; `without` is not entered.
-fn deepest(code: &Code<'_>, entry: u64, without: Option<u64>) -> Result<Deepest, String> {
+/// Finds the deepest stack of what begins at `entry` of a blob; `without` is not entered,
+/// `reached` learns what is.
+fn deepest(
+    code: &Code<'_>,
+    entry: u64,
+    without: Option<u64>,
+    reached: &mut BTreeSet<u64>,
+) -> Result<Deepest, String> {
     let bound = |&(name, bound): &(&str, usize)| Some((code.find(name)?, bound));
     let bounds = BOUNDS.iter().filter_map(bound);
     let decoder = Decoder::with_ip(64, code.bytes, 0, DecoderOptions::NONE);
@@ -75,10 +83,12 @@ fn deepest(code: &Code<'_>, entry: u64, without: Option<u64>) -> Result<Deepest,
         code: decoder.into_iter().map(|one| (one.ip(), one)).collect(),
         bounds: bounds.chain(without.map(|entry| (entry, 0))).collect(),
         known: HashMap::new(),
+        reached: BTreeSet::new(),
         info: InstructionInfoFactory::new(),
         calls: Vec::new(),
     };
     let summary = walk.function(entry, State::default())?;
+    reached.append(&mut walk.reached);
     Ok(Deepest {
         bytes: summary.lowest.unsigned_abs(),
         path: summary.path,
@@ -138,6 +148,7 @@ impl Walk<'_> {
                 .code
                 .get(&at)
                 .ok_or_else(|| format!("{at:#x} is no instruction"))?;
+            self.reached.insert(at);
             let next = one.next_ip();
             let mut after = self.step(&one, &state)?;
             deepest.0 = deepest.0.min(after.rsp - start);
@@ -429,6 +440,10 @@ fn common(one: &State, other: &State) -> State {
 /// The CPU pushes five words below a multiple of 16; what is behind them, it or a stub.
 const FRAME: u64 = 5 * 8 + 8;
 
+/// Where no path leads: what user space calls, where an exception handler returns to, and
+/// what lies before the entry.
+const ELSEWHERE: [&str; 3] = ["purgatory_verify", "x86_guarded_fault", "(nameless)"];
+
 /// What may lie on one stack at once: the trip; the exceptions that end it, of which
 /// two are reported, the third acts and the fourth halts (`fatal` counts them); two that
 /// are resumed from, one in a guarded call and one in the answer to it; and an NMI.
@@ -447,20 +462,20 @@ pub(in crate::arch) fn parts(code: &Code<'_>) -> Result<Vec<Part>, String> {
             ..deepest
         },
     };
-    Ok(vec![
-        part("the trip", 1, 0, deepest(code, start, None)?),
-        part(
-            "reports on exceptions",
-            2,
-            FRAME,
-            deepest(code, stubs, None)?,
-        ),
-        part("further ones", 2, FRAME, deepest(code, stubs, report)?),
-        part(
-            "resumed ones, and an NMI",
-            3,
-            FRAME,
-            deepest(code, stubs, fatal)?,
-        ),
-    ])
+    let mut reached = BTreeSet::new();
+    let mut deepest = |entry, without| deepest(code, entry, without, &mut reached);
+    let parts = vec![
+        part("the trip", 1, 0, deepest(start, None)?),
+        part("reports on exceptions", 2, FRAME, deepest(stubs, None)?),
+        part("further ones", 2, FRAME, deepest(stubs, report)?),
+        part("resumed ones, and an NMI", 3, FRAME, deepest(stubs, fatal)?),
+    ];
+    // A walk that ends too early finds little.
+    let others = code
+        .functions()
+        .find(|(name, at, _)| !ELSEWHERE.contains(name) && !reached.contains(at));
+    match others {
+        Some((_, at, _)) => Err(format!("{at:#x} is on no path that was walked")),
+        None => Ok(parts),
+    }
 }

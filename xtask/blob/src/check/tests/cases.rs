@@ -348,6 +348,8 @@ pub(super) const CASES: &[Case] = cases! {
         => [STACK], "4432 of 4096 bytes: the trip 1 x 4096, reports on exceptions 2 x 48";
     "no room for a report on a double fault": green(".skip   512", ".skip   320")
         => [FAULT_STACK], "336 of 320 bytes: reports on exceptions 2 x 48";
+    "a function that nothing leads to": green("x86_exception_stubs:", "lost: ret\nx86_exception_stubs:")
+        => [STACK, FAULT_STACK], ") is on no path that was walked";
     "recursion": executes("self: call self")
         => [STACK, FAULT_STACK], "purgatory_verify (0x7) calls itself, without a bound";
     "a call through a register": executes("call *%rax")
@@ -359,9 +361,9 @@ pub(super) const CASES: &[Case] = cases! {
         executes("push $16\n lea 1f(%rip), %rax\n push %rax\n lretq\n1: sub $0x2000, %rsp\n jmp .")
         => [STACK], "8528 of 4096 bytes: the trip 1 x 8192,";
     "a far return to who knows where": executes("push $16\n push %rax\n lretq")
-        => [STACK], "goes where no register is known to lead";
+        => [STACK, FAULT_STACK], "goes where no register is known to lead";
     "a return from another depth": executes("push %rax\n ret")
-        => [STACK], "returns from another depth";
+        => [STACK, FAULT_STACK], "returns from another depth";
     "a stack pointer out of nowhere": executes("and $-64, %rsp")
         => [STACK, FAULT_STACK], "sets the stack pointer to who knows what";
     "no purgatory_verify": green("purgatory_start, purgatory_verify", "purgatory_start")
