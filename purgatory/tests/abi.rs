@@ -2,7 +2,10 @@
 //! What loaders, tools and the blob agree on, as far as it reckons.
 
 use proptest::{array::uniform8, prelude::*};
-use purgatory::abi::{Region, checksum};
+use purgatory::{
+    abi::{Region, checksum},
+    status::Verdict,
+};
 
 #[test]
 fn regions_overlap_where_they_share_a_byte() {
@@ -14,6 +17,19 @@ fn regions_overlap_where_they_share_a_byte() {
             assert_eq!(one.overlaps(&other), shares, "{one:?} {other:?}");
         }
     }
+}
+
+#[test]
+fn verdicts_have_numbers_and_words() {
+    let mut words: Vec<_> = Verdict::ALL.iter().map(|one| one.words()).collect();
+    for verdict in Verdict::ALL {
+        assert_eq!(Verdict::from_number(verdict.number()), verdict);
+    }
+    assert_eq!(Verdict::from_number(u32::MAX), Verdict::None);
+    assert!(words.iter().all(|words| words.len() > 3));
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), Verdict::ALL.len());
 }
 
 proptest! {

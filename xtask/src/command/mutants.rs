@@ -97,7 +97,7 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
             println!("FAIL {finding}");
         }
         println!(
-            "{name}: {} changes, {} known to go unnoticed",
+            "{name}: {} changes, of which {} go unnoticed",
             made.count,
             made.survived.values().sum::<usize>()
         );
