@@ -20,9 +20,9 @@ pub const FULL_SPEED: u32 = 115_200;
 /// Finds the record in the file's bytes.
 pub fn find(blob: &[u8]) -> Result<Range<usize>> {
     let file = File::parse(blob)?;
-    let symbol = file.find_symbol("purgatory_config")?.context(
-        "it has no purgatory_config: it is not a blob of this project",
-    )?;
+    let symbol = file
+        .find_symbol("purgatory_config")?
+        .context("it has no purgatory_config: it is not a blob of this project")?;
     let section = &file.sections[usize::from(symbol.section.0)];
     let start = section
         .offset
