@@ -18,13 +18,14 @@ use crate::freestanding::LARGEST;
 type Trial = (&'static str, fn(&[u8]) -> Result<()>);
 
 /// All of them.
-pub(crate) const ALL: [Trial; 6] = [
+pub(crate) const ALL: [Trial; 7] = [
     ("the file is at most thirteen KiB", fits),
     ("the shipped bytes agree with sha2 on any table", agrees),
     (
         "the shipped bytes refuse a changed bit of any byte",
         refuses,
     ),
+    ("the shipped bytes hash NIST's messages", hashes),
     ("the shipped bytes compute NIST's Monte Carlo chain", chains),
     ("the shipped bytes count more than four GiB", counts),
     ("a campaign sees what a blob lets pass", campaign::sees),
@@ -159,16 +160,56 @@ fn refuses(blob: &[u8]) -> Result<()> {
     })
 }
 
+/// Returns the values of a response file under one key, in order.
+fn values<'a>(file: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    file.lines().filter_map(move |line| line.strip_prefix(key))
+}
+
+fn digest(hex: &str) -> Result<Digest> {
+    Ok(Digest::try_from(
+        base16ct::lower::decode_vec(hex)?.as_slice(),
+    )?)
+}
+
+fn hashes(blob: &[u8]) -> Result<()> {
+    const FILES: [(&str, usize); 2] = [
+        (
+            include_str!("../../../purgatory/tests/vectors/SHA256ShortMsg.rsp"),
+            65,
+        ),
+        (
+            include_str!("../../../purgatory/tests/vectors/SHA256LongMsg.rsp"),
+            64,
+        ),
+    ];
+    for (file, count) in FILES {
+        let mut messages = Vec::new();
+        let rows = values(file, "Len = ").zip(values(file, "Msg = "));
+        for ((bits, message), expected) in rows.zip(values(file, "MD = ")) {
+            let mut message = base16ct::lower::decode_vec(message)?;
+            // That of no bytes is written as one.
+            message.truncate(bits.parse::<usize>()? / 8);
+            messages.push((message, digest(expected)?));
+        }
+        ensure!(messages.len() == count, "{} messages", messages.len());
+        with_each(blob, |blob, backend| {
+            for (message, expected) in &messages {
+                let verdict = match message.is_empty() {
+                    true => Verdict::Nothing,
+                    false => Verdict::Match,
+                };
+                expect(blob, backend, &[message], expected, (MATCHES, verdict))
+                    .with_context(|| format!("a message of {} bytes", message.len()))?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 fn chains(blob: &[u8]) -> Result<()> {
     let file = include_str!("../../../purgatory/tests/vectors/SHA256Monte.rsp");
-    let values = |key| {
-        let lines = file.lines().filter_map(move |line| line.strip_prefix(key));
-        lines.map(|hex| {
-            anyhow::Ok(Digest::try_from(
-                base16ct::lower::decode_vec(hex)?.as_slice(),
-            )?)
-        })
-    };
+    let values = |key| values(file, key).map(digest);
     let seed = values("Seed = ").next().context("no seed")??;
     let rounds = values("MD = ").collect::<Result<Vec<_>>>()?;
     ensure!(rounds.len() == 100, "{} rounds", rounds.len());
