@@ -21,9 +21,9 @@ use crate::host::toolchain::{cargo, search_path};
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// Change only this package
-    #[arg(long, value_name = "NAME", value_parser = PACKAGES.map(|(name, _)| name))]
-    package: Option<String>,
+    /// Change this package; what goes unnoticed in blob is not listed yet
+    #[arg(long, value_name = "NAME", default_value = "purgatory", value_parser = PACKAGES.map(|(name, _)| name))]
+    package: String,
     /// Change only files whose paths match
     #[arg(long, value_name = "REGEX")]
     file: Option<String>,
@@ -69,8 +69,8 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     let text = fs::read_to_string(root().join(KNOWN)).with_context(|| KNOWN)?;
     let known = known(&text)?;
     let mut is_clean = true;
-    let asked = |name: &str| options.package.as_deref().is_none_or(|only| only == name);
-    for (name, tests) in PACKAGES.into_iter().filter(|(name, _)| asked(name)) {
+    let asked = |(name, _): &(&str, &[&str])| options.package == *name;
+    for (name, tests) in PACKAGES.into_iter().filter(asked) {
         let out = target_directory().join("mutants").join(name);
         fs::create_dir_all(&out)?;
         let mut command = Command::new(&program);
