@@ -23,13 +23,18 @@ use super::programs::Programs;
 use super::segments::{Segments, segments, table};
 use super::space::{Space, page_up};
 
+/// In linker/purgatory.ld: the stack with nothing below it, and a canary between.
+pub(crate) const STACK: u64 = 3 * PAGE;
+/// How much of that is nothing.
+pub(crate) const BELOW_STACK: u64 = 512;
+
 /// Where to look at the purgatory while it runs, and what it may have to say.
 pub(crate) struct Prepared {
     /// Where the purgatory is entered.
     pub(crate) entry: u64,
     /// Physical address of `purgatory_status`.
     pub(crate) status: u64,
-    /// Physical address of `stack_end`.
+    /// Physical address of the stack's end: of the root of page tables, where there is one.
     pub(crate) stack_end: u64,
     /// Address of `purgatory_config`.
     pub(crate) config: u64,
@@ -216,10 +221,11 @@ pub(crate) fn prepare(boot: &Boot<'_>, programs: &Programs) -> Result<(Image, Pr
     if let Damage::Register(name, _) = case.damage {
         named.push((name, registers[at(name)]));
     }
+    let status = loaded.symbol_address("purgatory_status")? - virt + phys;
     let prepared = Prepared {
         entry: loaded.entry,
-        status: loaded.symbol_address("purgatory_status")? - virt + phys,
-        stack_end: loaded.symbol_address("stack_end")? - virt + phys,
+        status,
+        stack_end: status - if machine.has_root { PAGE } else { 0 },
         config: loaded.symbol_address("purgatory_config")?,
         verify,
         answer,
@@ -325,8 +331,7 @@ fn configure(loaded: &mut Loaded<'_>, config: &Config) -> Result<()> {
     set!(record, Record.uart_port, config.port);
     set!(record, Record.uart_divisor, config.divisor);
     let memory = match config.memory {
-        // The stack, 512 bytes less than two pages, has it at its lower end.
-        CANARY => loaded.symbol_address("stack_end")? - 0x1e00,
+        CANARY => loaded.symbol_address("stack_end")? - STACK + BELOW_STACK,
         memory => memory,
     };
     set!(record, Record.uart_mmio, memory);

@@ -35,7 +35,7 @@ use crate::machine::Machine;
 use crate::vm::qemu::Qemu;
 use crate::vm::ram::Ram;
 use crate::vm::run::{Exit, Run};
-use case::Prepared;
+use case::{BELOW_STACK, Prepared, STACK};
 use programs::Programs;
 
 /// How long a machine may take around the purgatory: firmware and the two test
@@ -125,7 +125,7 @@ impl Boot<'_> {
             })
             .map_err(|error| run.failure(format!("{}: {error:#}", self.name())))?;
         let paint = if case.dirty { case::GARBAGE } else { 0 };
-        DEEPEST.fetch_max(depth(&ram, prepared.status, paint)?, Ordering::Relaxed);
+        DEEPEST.fetch_max(depth(&ram, prepared.stack_end, paint)?, Ordering::Relaxed);
         run.text("talk")
     }
 }
@@ -136,13 +136,11 @@ pub(crate) static DEEPEST: AtomicU64 = AtomicU64::new(0);
 /// Says how deep the stack below `top` was in use. It is painted in dirty cases; zeros
 /// that were pushed on zeros leave no trace in the others.
 fn depth(ram: &Ram, top: u64, paint: u8) -> Result<u64> {
-    /// In linker/purgatory.ld: the stack with nothing below it, and a canary between.
-    const STACK: usize = 12288;
-    const CANARY: std::ops::Range<usize> = 512..520;
-    let stack: [u8; STACK] = ram.read(top - STACK as u64)?;
-    let used = |(at, byte): (usize, &u8)| !CANARY.contains(&at) && *byte != paint;
-    let lowest = stack.iter().enumerate().position(used).unwrap_or(STACK);
-    Ok((STACK - lowest) as u64)
+    let stack: [u8; STACK as usize] = ram.read(top - STACK)?;
+    let canary = BELOW_STACK..BELOW_STACK + 8;
+    let used = |at| !canary.contains(&at) && stack[at as usize] != paint;
+    let lowest = (0..STACK).find(|at| used(*at)).unwrap_or(STACK);
+    Ok(STACK - lowest)
 }
 
 /// Describes the machine of a case: everything that it says is heard, and every
