@@ -51,6 +51,11 @@ pub(crate) fn run(options: &Options, setup: &Setup) -> Result<()> {
     if options.through == Through::Image && options.scenario == Scenario::Undo {
         return Err(usage("--scenario undo takes --through module"));
     }
+    if options.scenario == Scenario::Pstore && options.vmlinuz.is_some() {
+        return Err(usage(
+            "--scenario pstore takes the modules of Debian's kernels, by --kernel",
+        ));
+    }
     if options.through == Through::Module && options.vmlinuz.is_some() {
         return Err(usage(
             "--through module builds with Debian's headers, by --kernel",

@@ -25,7 +25,7 @@ use blob::load::{Loaded, Series};
 const TALK: &str = " ignore_loglevel dyndbg=\"file kexec-bzimage64.c +p\"";
 
 /// How our own purgatory begins its report.
-const WORDS: &str = "purgatory: refused: ";
+pub(super) const WORDS: &str = "purgatory: refused: ";
 /// How a report ends by default.
 const LAST_WORDS: &str = "purgatory: halted";
 
@@ -99,13 +99,7 @@ pub(super) fn run(name: &str, first: &First, way: Way, target: Target) -> Result
 }
 
 fn observe(run: &mut Run, first: &First, way: Way, target: Target) -> Result<String> {
-    let base = load_address(&run.text(CONSOLE)?)?;
-    // For the symbols: their places are the same in every kernel.
-    let guest = Victim {
-        loaded: Loaded::place(&first.blob, base, Series::V6_12)?,
-        machine: first.machine,
-    };
-
+    let guest = Victim::find(run, first)?;
     let mut debugger = run.debugger()?;
     debugger.physical(true)?;
     if way == Way::Normal {
@@ -164,6 +158,18 @@ pub(super) fn load_address(console: &str) -> Result<u64> {
 pub(super) struct Victim<'a> {
     pub(super) loaded: Loaded<'a>,
     pub(super) machine: &'static Machine,
+}
+
+impl<'a> Victim<'a> {
+    /// Finds what the kernel says that it loaded.
+    pub(super) fn find(run: &Run, first: &'a First) -> Result<Self> {
+        let base = load_address(&run.text(CONSOLE)?)?;
+        Ok(Self {
+            // For the symbols: their places are the same in every kernel.
+            loaded: Loaded::place(&first.blob, base, Series::V6_12)?,
+            machine: first.machine,
+        })
+    }
 }
 
 impl Victim<'_> {

@@ -92,6 +92,19 @@ impl Packaged {
         Ok(root)
     }
 
+    /// Returns the paths of modules that belong to a kernel of this release, as they are in
+    /// the package.
+    pub(super) fn fetch_modules(
+        &self,
+        arch: Arch,
+        version: &str,
+        names: &[&str],
+    ) -> Result<Vec<PathBuf>> {
+        let archive = Archive::open(self, arch)?;
+        let package = archive.split("modules", &format!("linux-image-{version}"))?;
+        archive.files(&package, names)
+    }
+
     /// Resolves the newest package, whose name begins so.
     fn depends(&self, archive: &Archive, arch: Arch, start: &str) -> Result<String> {
         let newest = self.newest.replace("{arch}", arch.debian);
@@ -106,11 +119,7 @@ impl Packaged {
     /// Resolves the package that holds the newest bzImage.
     fn image(&self, archive: &Archive, arch: Arch) -> Result<String> {
         let image = self.depends(archive, arch, "linux-image-")?;
-        // Since 7.0 the file itself is in a package of its own.
-        let binary = image.replacen("linux-image-", "linux-binary-", 1);
-        let names = archive.cache(&["pkgnames", &binary])?;
-        let split = names.lines().any(|name| name == binary);
-        Ok(if split { binary } else { image })
+        archive.split("binary", &image)
     }
 
     /// Describes the release's archives; their signatures are verified with Debian's
@@ -174,6 +183,14 @@ impl Archive {
         process::output(self.apt.program("apt-cache").args(question))
     }
 
+    /// Returns which package has a part of `image`: since 7.0 each has one of its own.
+    fn split(&self, part: &str, image: &str) -> Result<String> {
+        let own = image.replacen("linux-image-", &format!("linux-{part}-"), 1);
+        let names = self.cache(&["pkgnames", &own])?;
+        let split = names.lines().any(|name| name == own);
+        Ok(if split { own } else { image.to_owned() })
+    }
+
     /// Returns where a package of this version is cached.
     fn folder(&self, package: &str) -> Result<PathBuf> {
         let version = self.cache(&["show", "--no-all-versions", package])?;
@@ -188,14 +205,20 @@ impl Archive {
     /// Returns the path of the first file of `package` whose name begins with
     /// `name`, from the cache if it is there.
     fn file(&self, package: &str, name: &str) -> Result<PathBuf> {
+        let mut files = self.files(package, &[name])?;
+        files.pop().context("no file")
+    }
+
+    /// Returns the paths of several, likewise.
+    fn files(&self, package: &str, names: &[&str]) -> Result<Vec<PathBuf>> {
         let directory = self.folder(package)?;
-        let file = directory.join(name);
-        if !file.exists() {
+        let files: Vec<_> = names.iter().map(|name| directory.join(name)).collect();
+        if !files.iter().all(|file| file.exists()) {
             eprintln!("fetching {package} from {}", self.release);
-            self.download(package, &directory, name)
+            self.download(package, &directory, names)
                 .with_context(|| format!("cannot fetch {package}"))?;
         }
-        Ok(file)
+        Ok(files)
     }
 
     /// Unpacks a package and all that it depends on; nothing of it is run.
@@ -232,7 +255,7 @@ impl Archive {
         Ok(())
     }
 
-    fn download(&self, package: &str, directory: &Path, name: &str) -> Result<()> {
+    fn download(&self, package: &str, directory: &Path, names: &[&str]) -> Result<()> {
         fs::create_dir_all(directory)?;
         let scratch = tempfile::tempdir_in(directory)?;
         let mut download = self.apt.program("apt-get");
@@ -245,10 +268,12 @@ impl Archive {
             .context("apt-get downloaded nothing")?;
         let tree = scratch.path().join("tree");
         extract(&archive, &tree)?;
-        let found = find_file(&tree, name)?;
-        let found = found.with_context(|| format!("the package has no file {name}*"))?;
-        // Last, so that an interrupted download leaves nothing to be believed.
-        fs::rename(found, directory.join(name))?;
+        for name in names {
+            let found = find_file(&tree, name)?;
+            let found = found.with_context(|| format!("the package has no file {name}*"))?;
+            // Last, so that an interrupted download leaves nothing to be believed.
+            fs::rename(found, directory.join(name))?;
+        }
         Ok(())
     }
 }

@@ -42,14 +42,27 @@ impl Parts {
         })
     }
 
-    /// Packs the first kernel's archive around `image`, with a module for that kernel.
-    pub(crate) fn pack(&self, image: &[u8], module: Option<&[u8]>) -> Result<Vec<u8>> {
+    /// Packs the first kernel's archive around `image`, with our module for that kernel,
+    /// and for both those of its own, by their names.
+    pub(crate) fn pack(
+        &self,
+        image: &[u8],
+        module: Option<&[u8]>,
+        own: &[(&str, Vec<u8>)],
+    ) -> Result<Vec<u8>> {
+        let own: Vec<_> = own
+            .iter()
+            .map(|(path, module)| (name(path), module.as_slice()))
+            .collect();
+        // One archive may follow another.
+        let second = [self.second.as_slice(), &pack(&own)?].concat();
         let mut files = vec![
             ("init", self.init.as_slice()),
             (name(linux_init::KERNEL), image),
-            (name(linux_init::INITRD), &self.second),
+            (name(linux_init::INITRD), &second),
         ];
         files.extend(module.map(|module| (name(linux_init::MODULE), module)));
+        files.extend(own);
         pack(&files)
     }
 }

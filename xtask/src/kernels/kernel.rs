@@ -82,6 +82,32 @@ impl Kernel {
             .with_context(|| format!("the module for Linux {}", self.version))
     }
 
+    /// Returns modules of its own, by their paths in an initramfs.
+    pub(super) fn modules(
+        &self,
+        arch: Arch,
+        paths: &[&'static str],
+    ) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let row = self
+            .row
+            .context("a kernel without packages has no modules")?;
+        let names: Vec<_> = paths
+            .iter()
+            .map(|path| path.trim_start_matches('/'))
+            .collect();
+        let files = row.fetch_modules(arch, &self.version, &names)?;
+        let read = |(path, file): (&&'static str, PathBuf)| {
+            let module = unpack::module(fs::read(&file)?);
+            Ok((*path, module.with_context(|| file.display().to_string())?))
+        };
+        paths.iter().zip(files).map(read).collect()
+    }
+
+    /// Tells whether its command line may have this parameter.
+    pub(super) fn knows(&self, parameter: &str) -> bool {
+        memchr::memmem::find(&self.vmlinux, parameter.as_bytes()).is_some()
+    }
+
     /// Writes the kernel with another purgatory in it into `folder`.
     pub(super) fn patch(&self, name: &str, blob: &[u8], folder: &Path) -> Result<PathBuf> {
         let mut vmlinux = self.vmlinux.clone();

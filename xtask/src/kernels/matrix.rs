@@ -17,8 +17,9 @@ use serde::Serialize;
 use super::corrupt::Target;
 use super::initramfs::Parts;
 use super::kernel::Kernel;
+use super::pstore::{Reserved, Story};
 use super::scenario::{First, Place, Way};
-use super::{corrupt, scenario};
+use super::{corrupt, pstore, scenario};
 use crate::host::paths::target_directory;
 use crate::host::tally::{Tally, in_parallel};
 use crate::host::{output, progress};
@@ -39,6 +40,8 @@ pub(crate) enum Scenario {
     Undo,
     /// All of these.
     All,
+    /// What the blob records in ramoops is read by the next kernel, after a reset, too.
+    Pstore,
 }
 
 /// How the blob gets into a kernel.
@@ -55,6 +58,7 @@ pub(crate) enum Through {
 pub(crate) enum Test {
     Start(Way),
     Corrupt(Way, Target),
+    Pstore(Story, Reserved),
 }
 
 impl Scenario {
@@ -78,6 +82,11 @@ impl Scenario {
             Self::Undo => std::slice::from_ref(undo),
             Self::All if through == Through::Module => &TESTS,
             Self::All => &TESTS[..TESTS.len() - 1],
+            Self::Pstore => &[
+                Test::Pstore(Story::Refusal, Reserved::Memmap),
+                Test::Pstore(Story::Success, Reserved::Memmap),
+                Test::Pstore(Story::Refusal, Reserved::ByName),
+            ],
         }
     }
 }
@@ -156,6 +165,10 @@ pub(crate) fn prove(
     for (kernel, scenario) in plan {
         let stock = with_stock.then(|| ("stock", kernel.stock()));
         let given = blobs.iter().map(|blob| (blob.name, blob.bytes.as_slice()));
+        let own = match scenario {
+            Scenario::Pstore => kernel.modules(arch, &linux_init::PSTORE)?,
+            _ => Vec::new(),
+        };
         let mut firsts = Vec::new();
         for (name, bytes) in given.chain(stock) {
             let (mut inside, mut module, mut place) = (bytes, None, None);
@@ -168,7 +181,7 @@ pub(crate) fn prove(
                 });
             }
             let initrd = scratch.folder.join(format!("{}-{name}.cpio", kernel.name));
-            fs::write(&initrd, parts.pack(&kernel.image, module.as_deref())?)?;
+            fs::write(&initrd, parts.pack(&kernel.image, module.as_deref(), &own)?)?;
             let first = First {
                 machine,
                 vmlinux: kernel.patch(name, inside, &scratch.folder)?,
@@ -183,6 +196,9 @@ pub(crate) fn prove(
         let crashes = matches!(scenario, Scenario::Crash | Scenario::All);
         let elsewhere = (crashes && machine.crashes_elsewhere).then_some(&elsewhere);
         for test in scenario.tests(through).iter().chain(elsewhere) {
+            if matches!(test, Test::Pstore(_, reserved) if !reserved.is_known(kernel)) {
+                continue;
+            }
             let undo = matches!(test, Test::Start(Way::Undone));
             let able = firsts
                 .iter()
@@ -240,6 +256,12 @@ impl Cell<'_> {
                 (result.map(text), between)
             }
             Test::Corrupt(way, target) => (corrupt::run(&name, &self.first, way, target), None),
+            Test::Pstore(story, reserved) => {
+                let address = self.kernel.stock_address();
+                let result = address
+                    .and_then(|address| pstore::run(&name, &self.first, address, story, reserved));
+                (result, None)
+            }
         };
         let seconds = rounded(started.elapsed());
         let passed = result.is_ok();
@@ -263,6 +285,7 @@ impl fmt::Display for Test {
         match self {
             Self::Start(way) => write!(formatter, "{way}"),
             Self::Corrupt(way, target) => write!(formatter, "corrupt {way} {target}"),
+            Self::Pstore(story, reserved) => write!(formatter, "pstore {story} {reserved}"),
         }
     }
 }

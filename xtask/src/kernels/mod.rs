@@ -13,6 +13,7 @@ mod initramfs;
 pub(crate) mod kernel;
 pub(crate) mod matrix;
 mod module;
+mod pstore;
 mod scenario;
 mod segments;
 mod slot;

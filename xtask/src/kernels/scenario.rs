@@ -199,7 +199,7 @@ fn undo(run: &mut Run, blob: &[u8], place: &Place) -> Result<()> {
 }
 
 /// Waits until the init said `word`.
-fn wait_said(run: &mut Run, word: &str) -> Result<()> {
+pub(super) fn wait_said(run: &mut Run, word: &str) -> Result<()> {
     let (answer, _) = run.wait_for_any(CONSOLE, &[word, linux_init::FAILED])?;
     ensure!(answer == 0, "the init failed");
     Ok(())

@@ -67,6 +67,16 @@ pub(crate) fn unpack(image: &[u8]) -> Result<Vec<u8>> {
     Ok(vmlinux)
 }
 
+/// Returns a module as the kernel takes it: newer packages compress them.
+pub(super) fn module(file: Vec<u8>) -> Result<Vec<u8>> {
+    if !file.starts_with(b"\xfd7zXZ") {
+        return Ok(file);
+    }
+    let mut plain = Vec::new();
+    lzma_rust2::XzReader::new(&*file, false).read_to_end(&mut plain)?;
+    Ok(plain)
+}
+
 /// Decompresses, and compares with the length that the kernel's build appends.
 fn decompress(payload: &[u8]) -> Result<Vec<u8>> {
     let (stream, length) = payload

@@ -48,6 +48,20 @@ pub const INSERTED: &str = "init: the module is in";
 /// Said once it is out; then it waits again.
 pub const REMOVED: &str = "init: the module is out";
 
+/// Kernel parameter: puts ramoops in with these parameters, says what it kept, and where
+/// there was nothing, waits for [`GO`] before the load.
+pub const RAMOOPS: &str = "purgatory_ramoops";
+/// Modules of the kernel for that, each put in after the one before.
+pub const PSTORE: [&str; 2] = ["/reed_solomon.ko", "/ramoops.ko"];
+/// Said before where its first record is, by address and size.
+pub const ZONE: &str = "init: the first record is ";
+/// Said then.
+pub const RECORDING: &str = "init: ramoops is in";
+/// Said before the name of a file that it kept; what is in it follows.
+pub const KEPT: &str = "init: kept ";
+/// Said after all of them.
+pub const KEPT_ALL: &str = "init: that was kept";
+
 /// Said once the kernel accepted the second kernel.
 pub const LOADED: &str = "init: loaded";
 /// Said when it did not, followed by the error.

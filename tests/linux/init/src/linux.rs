@@ -31,6 +31,12 @@ const KEXEC_FILE_LOAD: libc::c_long = match libc::SYS_kexec_load {
 /// line its first breath.
 const SECOND: &str = "console=ttyS0 panic=-1";
 
+/// Where the kernel shows what was kept over a reset.
+const PSTORE: &str = "/sys/fs/pstore";
+
+/// What the kernel prints on its console.
+const LEVEL: &str = "/proc/sys/kernel/printk";
+
 /// What the module is told: that its purgatory speaks shows who verified.
 const PARAMETERS: &CStr = c"verbose=1";
 
@@ -51,6 +57,13 @@ fn run_step() -> Result<()> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let step = env::var(agreed::STEP).context(agreed::STEP)?;
     println!("init: {step} in Linux {}", release.trim());
+    if let Ok(parameters) = env::var(agreed::RAMOOPS) {
+        let has_kept = ramoops(&parameters)?;
+        // This is the boot after the reset.
+        if has_kept && step != step::VERIFY {
+            return reboot(RebootCommand::PowerOff).context("power-off");
+        }
+    }
     match step.as_str() {
         step::KEXEC => {
             insert()?;
@@ -78,13 +91,55 @@ fn run_step() -> Result<()> {
     }
 }
 
-/// Puts the module in, where there is one.
+/// Puts the module in, where there is one, and has it told where to record.
 fn insert() -> Result<()> {
-    if !Path::new(agreed::MODULE).exists() {
-        return Ok(());
+    if Path::new(agreed::MODULE).exists() {
+        finit(agreed::MODULE, PARAMETERS)?;
     }
-    let module = File::open(agreed::MODULE).context(agreed::MODULE)?;
-    finit_module(&module, PARAMETERS, 0).context("finit_module")
+    match env::var_os(agreed::RAMOOPS) {
+        Some(_) => hold(agreed::RECORDING),
+        None => Ok(()),
+    }
+}
+
+fn finit(module: &str, parameters: &CStr) -> Result<()> {
+    let file = File::open(module).with_context(|| module.to_owned())?;
+    finit_module(&file, parameters, 0).with_context(|| module.to_owned())
+}
+
+/// Puts ramoops in and prints what it kept; tells whether that was anything.
+fn ramoops(parameters: &str) -> Result<bool> {
+    let [library, ramoops] = agreed::PSTORE;
+    finit(library, c"")?;
+    finit(ramoops, &CString::new(parameters)?)?;
+    // The kernel's own lines would get in between.
+    fs::write(LEVEL, "1").context(LEVEL)?;
+    let [address, size] = zone()?;
+    println!("{}{address:#x},{size:#x}", agreed::ZONE);
+    mount("pstore", PSTORE, "pstore", MountFlags::empty(), None).context(PSTORE)?;
+    let mut has_kept = false;
+    for file in fs::read_dir(PSTORE)? {
+        let file = file?;
+        let bytes = fs::read(file.path())?;
+        let text = String::from_utf8_lossy(&bytes);
+        println!("{}{}\n{text}", agreed::KEPT, file.file_name().display());
+        has_kept = true;
+    }
+    if has_kept {
+        println!("{}", agreed::KEPT_ALL);
+    }
+    fs::write(LEVEL, "8").context(LEVEL)?;
+    Ok(has_kept)
+}
+
+/// Returns address and size of the first record, as an administrator would find them.
+fn zone() -> Result<[u64; 2]> {
+    let read = |name: &str| {
+        let path = format!("/sys/module/ramoops/parameters/{name}");
+        let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+        text.trim().parse::<u64>().context(path)
+    };
+    Ok([read("mem_address")?, read("record_size")?])
 }
 
 /// Says a word and waits until it may go on.
@@ -113,11 +168,22 @@ fn load(step: &str, flags: libc::c_ulong) -> Result<()> {
     let digest = env::var(agreed::DIGEST).context(agreed::DIGEST)?;
     let held = env::var_os(agreed::HOLD).is_some();
     let early = env::var(agreed::EARLY).context(agreed::EARLY)?;
-    let line = CString::new(format!(
+    let mut line = format!(
         "{SECOND} {early} {}={step} {}={digest}",
         agreed::STEP,
         agreed::DIGEST
-    ))?;
+    );
+    if env::var_os(agreed::RAMOOPS).is_some() {
+        let [address, size] = zone()?;
+        line += &format!(
+            " memmap={:#x}${address:#x} {}=\"mem_address={address:#x} mem_size={:#x} \
+             record_size={size:#x}\"",
+            4 * size,
+            agreed::RAMOOPS,
+            4 * size
+        );
+    }
+    let line = CString::new(line)?;
     let mut result = kexec_file_load(
         &kernel,
         &initrd,
