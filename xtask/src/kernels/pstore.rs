@@ -54,7 +54,7 @@ impl fmt::Display for Reserved {
 impl Reserved {
     /// Tells whether a kernel can do it.
     pub(super) fn is_known(self, kernel: &Kernel) -> bool {
-        self == Self::Memmap || kernel.knows("reserve_mem=")
+        self == Self::Memmap || kernel.knows("\0reserve_mem=\0")
     }
 
     /// What the command line has for it, and ramoops is told.

@@ -13,6 +13,7 @@ use linux_init as agreed;
 use linux_init::step;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, delete_module, finit_module, reboot};
+use rustix::termios::tcdrain;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use sha2::{Digest as _, Sha256};
 
@@ -128,6 +129,7 @@ fn ramoops(parameters: &str) -> Result<bool> {
     if has_kept {
         println!("{}", agreed::KEPT_ALL);
     }
+    tcdrain(io::stdout())?;
     fs::write(LEVEL, "8").context(LEVEL)?;
     Ok(has_kept)
 }
