@@ -14,8 +14,6 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, elf}
 pub struct Code<'data> {
     /// Its bytes.
     pub bytes: &'data [u8],
-    /// The same with what follows in its section: tables and constants.
-    pub(crate) section: &'data [u8],
     /// Offsets and names, ascending, one an offset.
     names: Vec<(u64, String)>,
 }
@@ -47,11 +45,7 @@ impl<'data> Code<'data> {
                 let name = symbol.name().unwrap_or_default();
                 (symbol.address() - start, !is_function, name)
             });
-        let section = section.data()?;
-        Ok(Self {
-            section,
-            ..Self::new(bytes, symbols.collect())
-        })
+        Ok(Self::new(bytes, symbols.collect()))
     }
 
     /// Returns where a function begins.
@@ -74,7 +68,6 @@ impl<'data> Code<'data> {
         });
         Self {
             bytes,
-            section: bytes,
             names: names.collect(),
         }
     }

@@ -32,9 +32,6 @@ enum Value {
     Own(u64),
     /// An address on the stack, from where the walk began.
     Stack(i64),
-    /// An entry of the table of jumps at an address of the blob, and then a target of it.
-    Entry(u64),
-    Target(u64),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,8 +51,7 @@ struct Summary {
     returns: bool,
 }
 
-struct Walk<'a> {
-    bytes: &'a [u8],
+struct Walk {
     code: HashMap<u64, Instruction>,
     /// How often functions call themselves; 0 is one that is not entered, and does not
     /// return.
@@ -79,7 +75,6 @@ fn deepest(
     let bounds = BOUNDS.iter().filter_map(bound);
     let decoder = Decoder::with_ip(64, code.bytes, 0, DecoderOptions::NONE);
     let mut walk = Walk {
-        bytes: code.section,
         code: decoder.into_iter().map(|one| (one.ip(), one)).collect(),
         bounds: bounds.chain(without.map(|entry| (entry, 0))).collect(),
         known: HashMap::new(),
@@ -95,7 +90,7 @@ fn deepest(
     })
 }
 
-impl Walk<'_> {
+impl Walk {
     fn function(&mut self, entry: u64, state: State) -> Result<Summary, String> {
         let again = self.calls.iter().filter(|call| **call == entry).count();
         let bound = self.bounds.iter().find(|(function, _)| *function == entry);
@@ -162,9 +157,6 @@ impl Walk<'_> {
                 FlowControl::UnconditionalBranch => left.push((one.near_branch_target(), after)),
                 FlowControl::IndirectBranch => match self.read(&one, 0, &state) {
                     Some(Value::Own(target)) => left.push((target, after)),
-                    Some(Value::Target(table)) => {
-                        left.extend(self.targets(table).map(|target| (target, after.clone())));
-                    }
                     // Into the next kernel: what the loader wrote.
                     _ if one.is_ip_rel_memory_operand() => {}
                     _ => return Err(unknown()),
@@ -224,18 +216,6 @@ impl Walk<'_> {
             path: deepest.1,
             returns,
         })
-    }
-
-    /// Returns where a table leads, as far as it can be one: to instructions.
-    fn targets(&self, table: u64) -> impl Iterator<Item = u64> {
-        let bytes = self.bytes.get(table as usize..).unwrap_or_default();
-        let entries = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|entry| i32::from_le_bytes(*entry));
-        let targets = entries.map(move |entry| table.wrapping_add_signed(entry.into()));
-        targets.take_while(|target| self.code.contains_key(target))
     }
 
     /// Does what an instruction does to what is known.
@@ -321,21 +301,6 @@ impl Walk<'_> {
                 Some(Value::Own(one.ip_rel_memory_address()))
             }
             Mnemonic::Lea => place(one, state).map(Value::Stack),
-            Mnemonic::Movsxd => match state.registers.get(&one.memory_base()) {
-                Some(Value::Own(table)) if one.memory_index_scale() == 4 => {
-                    Some(Value::Entry(*table))
-                }
-                _ => None,
-            },
-            Mnemonic::Add => match (self.read(one, 0, state), self.read(one, 1, state)) {
-                (Some(Value::Entry(table)), Some(Value::Own(base))) if table == base => {
-                    Some(Value::Target(table))
-                }
-                (Some(Value::Own(base)), Some(Value::Entry(table))) if table == base => {
-                    Some(Value::Target(table))
-                }
-                _ => None,
-            },
             _ => None,
         }
     }
